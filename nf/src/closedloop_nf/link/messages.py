@@ -1,0 +1,249 @@
+"""Messages of the link between HA-PP and HA-B.
+
+The HA-PP dials, the HA-B answers. One TLS connection is one session. Messages are ordered and reliable inside a session and lost with it.
+docs/architecture.md, "Who owns a home address", states the rules these messages serve.
+
+    HA-PP -> HA-B   Hello, Synced, Beat, Register, Revoked, Relinquished, Bye
+    HA-B -> HA-PP   Refused, Welcome, Bindings, SecurityAssociations, SnapshotDone,
+                    HomeAgents, BeatAck, Registered, Revoke, Adopt, Relinquish, SwitchHomeAgent
+
+Start of a session:  Hello -> Welcome, Bindings*, SecurityAssociations*, SnapshotDone -> Synced. After SnapshotDone the HA-PP's view equals the
+HA-B's; every later change is pushed as Bindings / SecurityAssociations in commit order.
+Addresses are 16 octets. Times named `_ms` are milliseconds; `expires_at` is UNIX seconds.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+
+
+class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One row of the binding cache (RFC 6275 section 9.1 with section 10.1's home agent additions)."""
+
+    home_address: bytes
+    care_of_address: bytes
+    sequence: int
+    """Sequence Number of the last accepted Binding Update, 0..65535."""
+    lifetime_s: int
+    """Granted lifetime in seconds, a multiple of 4. 0 tells that the binding is gone (a tombstone in a push)."""
+    expires_at: float
+    flags: int
+    """The Binding Update's flag bits as on the wire: A 0x8000, H 0x4000, L 0x2000, K 0x1000."""
+    owner: str
+    """Name of the HA-PP that serves it."""
+    epoch: int
+    """The owner's session epoch when it got the binding."""
+    timestamp: int = 0
+    """Last accepted RFC 4285 replay protection timestamp (64-bit NTP), 0 where none was."""
+    revision: int = 0
+    """HA-B's commit counter; grows with every change of any binding."""
+
+
+class SecurityAssociation(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A mobility security association of RFC 4285 section 5: shared key of one mobile node."""
+
+    home_address: bytes
+    spi: int
+    key: bytes
+    removed: bool = False
+
+
+class HomeAgent(msgspec.Struct, frozen=True, array_like=True):
+    """An entry of the home agents list (RFC 6275 section 10.1) for DHAAD."""
+
+    address: bytes
+    preference: int
+    lifetime_s: int
+
+
+# --- HA-PP -> HA-B ---------------------------------------------------------------------------------------------------
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """First message. `instance` is random per process; `host_id` names machine and network namespace (boot id + netns inode)."""
+
+    name: str
+    instance: str
+    host_id: str
+    region: str
+    address: bytes
+    """The instance's own home agent address (used in `per_instance`)."""
+    home_link_address: bytes
+    """Its address on the home link."""
+    health_port: int
+    """TCP port whose refusal proves that the process is gone; reached at the address the link came from."""
+    role: str
+    """`active`: takes registrations at its own address. `standby`: serves nothing until Adopt."""
+    token: str = ""
+    """Shared secret; empty where the link's client certificate authenticates (its common name is then the name)."""
+    data_plane: str = ""
+    version: int = PROTOCOL_VERSION
+
+
+class Synced(msgspec.Struct, frozen=True, tag="synced"):
+    """The snapshot up to `revision` has been applied to the kernel; the lease may start."""
+
+    revision: int
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat"):
+    """Heartbeat, every `beat_ms`. `sequence` grows by one."""
+
+    sequence: int
+    socket_open: bool
+    """State of the raw Mobility Header socket: readiness and liveness are this."""
+    bindings: int = 0
+    counters: dict[str, int] = {}
+
+
+class Register(msgspec.Struct, frozen=True, tag="register"):
+    """Ask HA-B to make a validated Binding Update durable. lifetime_s 0 deregisters."""
+
+    transaction: int
+    home_address: bytes
+    care_of_address: bytes
+    sequence: int
+    lifetime_s: int
+    flags: int
+    timestamp: int
+
+
+class Revoked(msgspec.Struct, frozen=True, tag="revoked"):
+    """This HA-PP no longer serves the address (its routes, proxy entries and permissions are gone from the kernel)."""
+
+    home_address: bytes
+    revision: int
+
+
+class Bye(msgspec.Struct, frozen=True, tag="bye"):
+    """Clean stop: nothing is served any more; everything owned may be given away at once."""
+
+    reason: str = ""
+
+
+# --- HA-B -> HA-PP ---------------------------------------------------------------------------------------------------
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """Hello or session refused; the HA-B closes. code: `authentication`, `version`, `name_in_use`, `superseded`, `not_ready`."""
+
+    code: str
+    message: str
+
+
+class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
+    """Session accepted."""
+
+    epoch: int
+    beat_ms: int
+    lease_ms: int
+    role: str
+    """Role in force (HA-B decides): `active` or `standby`."""
+    address_mode: str
+    """`per_instance` or `shared`."""
+    shared_address: bytes = b""
+    """The moving home agent address (mode `shared`), whoever holds it."""
+    holds_shared_address: bool = False
+    home_prefixes: list[tuple[bytes, int]] = []
+    max_lifetime_s: int = 3600
+    home_agents: list[HomeAgent] = []
+
+
+class Bindings(msgspec.Struct, frozen=True, tag="bindings"):
+    """Rows in commit order: snapshot chunk before SnapshotDone, changes after. A row with lifetime_s 0 removes."""
+
+    rows: list[Binding]
+
+
+class SecurityAssociations(msgspec.Struct, frozen=True, tag="sas"):
+    rows: list[SecurityAssociation]
+
+
+class SnapshotDone(msgspec.Struct, frozen=True, tag="snapshot_done"):
+    """Whatever the HA-PP knew before this session and was not in the snapshot is gone."""
+
+    revision: int
+
+
+class HomeAgents(msgspec.Struct, frozen=True, tag="home_agents"):
+    """New home agents list."""
+
+    rows: list[HomeAgent]
+
+
+class BeatAck(msgspec.Struct, frozen=True, tag="beat_ack"):
+    """Extends the lease to the Beat's sending time + lease_ms."""
+
+    sequence: int
+
+
+class Registered(msgspec.Struct, frozen=True, tag="registered"):
+    """Answer to Register. status is a Binding Acknowledgement status (RFC 6275 section 6.1.8, RFC 4285 section 4); below 128 it is durable."""
+
+    transaction: int
+    status: int
+    lifetime_s: int
+    sequence: int
+    """Sequence Number for the acknowledgement: the request's, or the last accepted one with status 135."""
+    revision: int
+    timestamp: int = 0
+    """With status 144: the timestamp last accepted."""
+
+
+class Revoke(msgspec.Struct, frozen=True, tag="revoke"):
+    """Stop serving the address (another HA-PP takes it), then answer Revoked."""
+
+    home_address: bytes
+    revision: int
+
+
+class Adopt(msgspec.Struct, frozen=True, tag="adopt"):
+    """All bindings of `previous_owner` are yours from `revision` on, durable already.
+
+    Every row the receiver knows with that owner changes to itself and `epoch`. With `shared_address` the receiver also takes that
+    home agent address; with `switch` it tells each mobile node by RFC 5142. The receiver's role becomes `active`.
+    """
+
+    previous_owner: str
+    epoch: int
+    revision: int
+    shared_address: bytes = b""
+    switch: bool = False
+
+
+class Relinquish(msgspec.Struct, frozen=True, tag="relinquish"):
+    """Planned hand-over: stop serving everything (and the shared address), become standby, answer Relinquished."""
+
+    revision: int
+
+
+class Relinquished(msgspec.Struct, frozen=True, tag="relinquished"):
+    """HA-PP -> HA-B: nothing is served here any more."""
+
+    revision: int
+
+
+class SwitchHomeAgent(msgspec.Struct, frozen=True, tag="switch_home_agent"):
+    """Send RFC 5142 Home Agent Switch naming `home_agents` to the mobile nodes of these home addresses (scale-out, drain)."""
+
+    home_addresses: list[bytes]
+    home_agents: list[bytes]
+
+
+ToBackend = Hello | Synced | Beat | Register | Revoked | Relinquished | Bye
+ToPacketProcessor = (
+    Refused
+    | Welcome
+    | Bindings
+    | SecurityAssociations
+    | SnapshotDone
+    | HomeAgents
+    | BeatAck
+    | Registered
+    | Revoke
+    | Adopt
+    | Relinquish
+    | SwitchHomeAgent
+)

@@ -1,0 +1,1 @@
+"""What every function's shell needs: time, configuration, logging, the loop that drives a core."""
