@@ -1,0 +1,1 @@
+"""Shared by demo, bench and measurement code; knows neither Ansible nor the network functions."""
