@@ -1,0 +1,10 @@
+"""Everything that touches Linux: netlink, nftables, sysctls, raw sockets.
+
+Importing this package needs neither root nor libnftables; both are first needed by `open()`.
+
+    interface.py   the data plane contract (HomeAgentDataPlane, MobileNodeDataPlane)
+    choose.py      which implementation this kernel can run
+    sockets.py     raw sockets for the Mobility Header, ICMPv6, whole packets
+    neighbor.py    duplicate address detection and announcements on the home link
+    links.py       link state, addresses and router advertisements as events
+"""
