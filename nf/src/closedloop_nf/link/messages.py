@@ -7,8 +7,8 @@ docs/architecture.md, "Who owns a home address", states the rules these messages
     HA-B -> HA-PP   Refused, Welcome, Bindings, SecurityAssociations, SnapshotDone,
                     HomeAgents, BeatAck, Registered, Revoke, Adopt, Relinquish, SwitchHomeAgent
 
-Start of a session:  Hello -> Welcome, Bindings*, SecurityAssociations*, SnapshotDone -> Synced. After SnapshotDone the HA-PP's view equals the
-HA-B's; every later change is pushed as Bindings / SecurityAssociations in commit order.
+Start of a session:  Hello -> Welcome, Bindings*, SecurityAssociations*, SnapshotDone -> Synced. After SnapshotDone the HA-PP's view equals
+the HA-B's; every later change is pushed as Bindings / SecurityAssociations in commit order.
 Addresses are 16 octets. Times named `_ms` are milliseconds; `expires_at` is UNIX seconds.
 """
 
@@ -180,7 +180,7 @@ class BeatAck(msgspec.Struct, frozen=True, tag="beat_ack"):
 
 
 class Registered(msgspec.Struct, frozen=True, tag="registered"):
-    """Answer to Register. status is a Binding Acknowledgement status (RFC 6275 section 6.1.8, RFC 4285 section 4); below 128 it is durable."""
+    """Answer to Register. status as in a Binding Acknowledgement (RFC 6275 section 6.1.8, RFC 4285 section 4); below 128 it is durable."""
 
     transaction: int
     status: int
