@@ -1,0 +1,56 @@
+"""Dynamic home agent address discovery and mobile prefix discovery (RFC 6275 sections 10.5 and 10.6)."""
+
+from __future__ import annotations
+
+from closedloop_nf.ha_pp.events import Icmpv6Received, SendIcmpv6
+from closedloop_nf.ha_pp.state import State
+from closedloop_nf.runtime.clock import Instant
+from closedloop_nf.wire import icmpv6
+from closedloop_nf.wire.errors import ParseError
+from closedloop_nf.wire.nd_options import PrefixInformation
+
+MAX_LISTED = 70
+"""Addresses in one DHAAD reply that stay inside the 1280-octet minimum MTU (RFC 6275 section 10.5.1)."""
+PREFIX_LIFETIME_S = 86_400
+
+
+def answer(state: State, received: Icmpv6Received, now: Instant) -> None:
+    """Answer a home agent address discovery request or a mobile prefix solicitation; count and drop anything else."""
+    if not state.serving(now) or state.address is None:
+        state.counters["discarded_not_serving"] += 1
+        return
+    try:
+        message = icmpv6.parse_icmpv6(received.payload)
+    except ParseError as error:
+        state.counters["discarded_icmpv6_" + error.reason] += 1
+        return
+    if isinstance(message, icmpv6.HomeAgentDiscoveryRequest):
+        ranked = sorted(state.home_agents, key=lambda agent: -agent.preference)
+        reply: icmpv6.Icmpv6Message = icmpv6.HomeAgentDiscoveryReply(
+            identifier=message.identifier, home_agents=tuple(agent.address for agent in ranked[:MAX_LISTED])
+        )
+        state.counters["discovery_replies_sent"] += 1
+        state.out.append(SendIcmpv6(state.address, received.source, None, icmpv6.build_icmpv6(reply, state.address, received.source)))
+    elif isinstance(message, icmpv6.MobilePrefixSolicitation):
+        home_address = received.home_address
+        row = state.known.bindings.get(home_address) if home_address is not None else None
+        if row is None or home_address is None or home_address not in state.served or row.care_of_address != received.source:
+            state.counters["discarded_prefix_solicitation_without_binding"] += 1
+            return
+        reply = icmpv6.MobilePrefixAdvertisement(
+            identifier=message.identifier, managed=False, other=False, options=tuple(_prefix(p, n) for p, n in state.home_prefixes)
+        )
+        state.counters["prefix_advertisements_sent"] += 1
+        state.out.append(SendIcmpv6(state.address, received.source, home_address, icmpv6.build_icmpv6(reply, state.address, home_address)))
+
+
+def _prefix(prefix: bytes, length: int) -> PrefixInformation:
+    return PrefixInformation(
+        prefix_length=length,
+        on_link=True,
+        autonomous=True,
+        router_address=False,
+        valid_lifetime=PREFIX_LIFETIME_S,
+        preferred_lifetime=PREFIX_LIFETIME_S,
+        prefix=prefix,
+    )

@@ -1,0 +1,69 @@
+"""What this HA-PP has learned from HA-B: the binding cache of its home prefixes and the mobility security associations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from closedloop_nf.link.messages import Binding, SecurityAssociation
+
+
+class Known:
+    """The HA-PP's copy. HA-B is the authority; nothing here is durable."""
+
+    def __init__(self) -> None:
+        self.bindings: dict[bytes, Binding] = {}
+        self._keys: dict[bytes, dict[int, bytes]] = {}
+        self._snapshot: set[bytes] | None = None
+        self._snapshot_keys: set[tuple[bytes, int]] | None = None
+
+    def begin_snapshot(self) -> None:
+        """What the coming snapshot does not name is forgotten by `end_snapshot`."""
+        self._snapshot = set()
+        self._snapshot_keys = set()
+
+    def end_snapshot(self) -> list[bytes]:
+        """Forget what the snapshot did not name; returns the home addresses that are gone."""
+        seen = self._snapshot or set()
+        seen_keys = self._snapshot_keys or set()
+        self._snapshot = self._snapshot_keys = None
+        gone = [home_address for home_address in self.bindings if home_address not in seen]
+        for home_address in gone:
+            del self.bindings[home_address]
+        for home_address in list(self._keys):
+            keys = self._keys[home_address]
+            for spi in [spi for spi in keys if (home_address, spi) not in seen_keys]:
+                del keys[spi]
+            if not keys:
+                del self._keys[home_address]
+        return gone
+
+    def learn(self, row: Binding) -> None:
+        """Apply one row; lifetime_s 0 removes."""
+        if row.lifetime_s == 0:
+            self.bindings.pop(row.home_address, None)
+            return
+        self.bindings[row.home_address] = row
+        if self._snapshot is not None:
+            self._snapshot.add(row.home_address)
+
+    def learn_keys(self, rows: Iterable[SecurityAssociation]) -> None:
+        for row in rows:
+            keys = self._keys.setdefault(row.home_address, {})
+            if row.removed:
+                keys.pop(row.spi, None)
+            else:
+                keys[row.spi] = row.key
+            if self._snapshot_keys is not None:
+                self._snapshot_keys.add((row.home_address, row.spi))
+
+    def key(self, home_address: bytes, spi: int) -> bytes | None:
+        keys = self._keys.get(home_address)
+        return None if keys is None else keys.get(spi)
+
+    def signing_key(self, home_address: bytes) -> tuple[int, bytes] | None:
+        """(SPI, key) for a message that we begin; the lowest SPI where there are several."""
+        keys = self._keys.get(home_address)
+        if not keys:
+            return None
+        spi = min(keys)
+        return spi, keys[spi]

@@ -1,0 +1,253 @@
+"""The HA-PP's shell: sockets, netlink, link and HTTP around the core."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from closedloop_nf.ha_pp import events, metrics
+from closedloop_nf.ha_pp.config import Config
+from closedloop_nf.ha_pp.core import PacketProcessor
+from closedloop_nf.ha_pp.state import Parameters
+from closedloop_nf.kernel.choose import choose_home_agent_data_plane
+from closedloop_nf.kernel.neighbor import Announcer, DuplicateAddressDetector
+from closedloop_nf.kernel.sockets import Icmpv6Socket, MobilitySocket, PacketSender
+from closedloop_nf.link.client import LinkClient
+from closedloop_nf.runtime.addresses import to_text
+from closedloop_nf.runtime.clock import now
+from closedloop_nf.runtime.config import read_secret
+from closedloop_nf.runtime.http import Probes, bearer_token, listen, serve_http
+from closedloop_nf.runtime.serve import Driver
+from closedloop_nf.runtime.tls import client_context, server_context
+from closedloop_nf.wire import icmpv6, ipv6
+from closedloop_nf.wire.mobility import MOBILITY_HEADER
+
+log = logging.getLogger("closedloop_nf.ha_pp")
+
+ANNOUNCE_AGAIN_S = 1.0
+"""RetransTimer between two unsolicited neighbour advertisements for the same address (RFC 4861 section 7.2.6)."""
+
+
+class Shell:
+    """Owns every descriptor of the process. `run` returns when the core has finished or raises what broke."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        # The data plane first: its nftables tables go with this process, and they go before the link's end can be seen (docs/architecture.md).
+        self._plane = choose_home_agent_data_plane(config.home_link.interface, config.uplink_interface, config.data_plane)
+        self._plane.reset()
+        self._plane.open()
+        log.info("data plane open", extra={"data_plane": self._plane.name})
+        self._mobility = MobilitySocket("home_agent")
+        self._icmpv6 = Icmpv6Socket({icmpv6.HomeAgentDiscoveryRequest.TYPE})
+        self._sender = PacketSender()
+        self._announcer = Announcer(config.home_link.interface)
+        self._detector: DuplicateAddressDetector | None = None
+        self._health = listen(config.health.address, config.health.port, "health")
+        self._link = LinkClient(
+            to_text(config.backend.host),
+            config.backend.port,
+            client_context(config.backend.tls, "backend.tls"),
+            config.backend.tls.server_name or to_text(config.backend.host),
+            connected=lambda: self._feed(events.LinkConnected()),
+            message=lambda message: self._feed(events.LinkMessage(message)),
+            closed=lambda: self._feed(events.LinkClosed()),
+        )
+        self.core = PacketProcessor(self._parameters(), random.Random())
+        self._driver: Driver[events.Input, events.Action] = Driver(self.core, self._apply)
+        self._finished: asyncio.Future[None] | None = None
+        self._dad: set[asyncio.Task[None]] = set()
+
+    def _parameters(self) -> Parameters:
+        config = self._config
+        token = read_secret(config.backend.token_file, "backend.token_file").decode() if config.backend.token_file else ""
+        return Parameters(
+            name=config.name,
+            instance=secrets.token_hex(8),
+            host_id=host_id(),
+            region=config.region,
+            address=config.address,
+            home_link_address=config.home_link.address,
+            health_port=self._health.getsockname()[1],
+            role=config.role,
+            token=token,
+            data_plane=self._plane.name,
+            authentication_required=config.mobility_auth == "rfc4285",
+            timestamp_window_s=config.timestamp_window_s,
+            max_lifetime_s=config.max_lifetime_s,
+            detect_duplicates=config.home_link.dad_transmits > 0,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; then give up every address, tell HA-B, and clean the kernel."""
+        loop = asyncio.get_running_loop()
+        self._finished = loop.create_future()
+        loop.set_exception_handler(self._broken)
+        if self._config.mobility_auth == "none":
+            log.warning("mobility_auth is none: any node may bind any home address through this home agent")
+        self._detector = DuplicateAddressDetector(
+            self._config.home_link.interface,
+            retrans_timer_s=self._config.home_link.retrans_timer_ms / 1000,
+            transmits=max(1, self._config.home_link.dad_transmits),
+        )
+        for descriptor in self._mobility.filenos():
+            loop.add_reader(descriptor, self._read_mobility)
+        loop.add_reader(self._icmpv6.fileno(), self._read_icmpv6)
+        for descriptor, callback in self._plane.readers().items():
+            loop.add_reader(descriptor, callback)
+        self._feed(events.SocketState(True))
+        self._driver.rearm()
+        waiting = loop.create_task(stop.wait())
+        waiting.add_done_callback(lambda _: self._feed(events.Stop()))
+        http = loop.create_task(self._serve_http())
+        try:
+            await self._finished
+        finally:
+            waiting.cancel()
+            http.cancel()
+            self._driver.close()
+            await self._link.close()
+            self._plane.close()
+            self._close_sockets()
+
+    async def _serve_http(self) -> None:
+        health = self._config.health
+        await serve_http(
+            self._health,
+            Probes(healthz=self._healthz, readyz=self._readyz, metrics=partial(metrics.render, self.core, self._plane, self._mobility)),
+            token=bearer_token(health, "health"),
+            tls=server_context(health.tls, "health.tls") if health.tls is not None else None,
+        )
+
+    def _healthz(self) -> tuple[bool, dict[str, Any]]:
+        return self.core.session.socket_open, self._facts()
+
+    def _readyz(self) -> tuple[bool, dict[str, Any]]:
+        return self.core.ready(now()), self._facts()
+
+    def _facts(self) -> dict[str, Any]:
+        state, session = self.core.state, self.core.session
+        return {
+            "name": self._config.name,
+            "region": self._config.region,
+            "data_plane": self._plane.name,
+            "role": state.role,
+            "address": to_text(state.address) if state.address else None,
+            "epoch": state.epoch,
+            "mobility_socket": "open" if session.socket_open else "closed",
+            "backend": "synced" if session.synced else "connected" if session.connected else "disconnected",
+            "lease_s": round(max(0.0, state.lease_until - now().mono), 3),
+            "bindings": len(state.served),
+        }
+
+    # --- inputs ---
+
+    def _feed(self, event: events.Input) -> None:
+        try:
+            self._driver.feed(event)
+        except Exception as error:  # noqa: BLE001 - crash-only: a half-applied step must not go on serving
+            self._fail(error)
+
+    def _read_mobility(self) -> None:
+        for got in self._mobility.recv_batch():
+            if got.next_header == MOBILITY_HEADER:
+                self._feed(events.MobilityReceived(got.source, got.destination, got.home_address_option, got.payload))
+            elif got.home_address_option is not None and got.next_header == ipv6.ICMPV6 and got.payload[:1] == _PREFIX_SOLICITATION:
+                self._feed(events.Icmpv6Received(got.source, got.destination, got.home_address_option, got.payload))
+            elif got.home_address_option is not None:
+                self._feed(events.HomeAddressOptionReceived(got.source, got.destination, got.home_address_option))
+
+    def _read_icmpv6(self) -> None:
+        for got in self._icmpv6.recv_batch():
+            self._feed(events.Icmpv6Received(got.source, got.destination, None, got.payload))
+
+    def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._fail(context.get("exception") or RuntimeError(context.get("message", "event loop error")))
+
+    def _fail(self, error: BaseException) -> None:
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_exception(error)
+
+    # --- actions ---
+
+    def _apply(self, action: events.Action) -> None:
+        match action:
+            case events.SendLink():
+                self._link.send(action.message)
+            case events.SendMobility():
+                self._send(action.source, action.destination, action.routing_home_address, MOBILITY_HEADER, action.payload)
+            case events.RenewLease():
+                self._plane.renew_lease(action.until - now().mono)
+            case events.Install():
+                self._plane.install(action.rows)
+            case events.Remove():
+                self._plane.remove(action.home_addresses)
+            case events.Announce():
+                self._announce(action.addresses, again=True)
+            case events.StartDad():
+                self._start_dad(action.address)
+            case events.SendIcmpv6():
+                self._send(action.source, action.destination, action.routing_home_address, ipv6.ICMPV6, action.payload)
+            case events.TakeAddress():
+                self._plane.set_home_agent_address(action.address, on_home_link=action.on_home_link)
+                for prefix, length in self.core.state.home_prefixes:
+                    self._icmpv6.join_anycast(icmpv6.home_agents_anycast(prefix, length), self._config.home_link.interface)
+            case events.DropAddress():
+                for prefix, length in self.core.state.home_prefixes:
+                    self._icmpv6.leave_anycast(icmpv6.home_agents_anycast(prefix, length), self._config.home_link.interface)
+                self._plane.clear_home_agent_address()
+            case events.RevokeLease():
+                self._plane.revoke_lease()
+            case events.Connect():
+                self._link.dial()
+            case events.Disconnect():
+                self._link.hang_up()
+            case events.Log():
+                log.info(action.event, extra=action.fields)
+            case events.Finished():
+                if self._finished is not None and not self._finished.done():
+                    self._finished.set_result(None)
+
+    def _send(self, source: bytes, destination: bytes, routing_home_address: bytes | None, next_header: int, payload: bytes) -> None:
+        self._sender.send(ipv6.build_packet(source, destination, next_header, payload, routing_home_address=routing_home_address))
+
+    def _announce(self, addresses: list[bytes], *, again: bool) -> None:
+        state = self.core.state
+        mine = [address for address in addresses if address in state.served or address == state.address]
+        if mine:
+            self._announcer.announce(mine)
+            if again:
+                asyncio.get_running_loop().call_later(ANNOUNCE_AGAIN_S, lambda: self._announce(mine, again=False))
+
+    def _start_dad(self, address: bytes) -> None:
+        async def detect() -> None:
+            assert self._detector is not None
+            duplicate = await self._detector.is_duplicate(address)
+            self._feed(events.DadDone(address, not duplicate))
+
+        task = asyncio.get_running_loop().create_task(detect())
+        self._dad.add(task)
+        task.add_done_callback(self._dad.discard)
+
+    def _close_sockets(self) -> None:
+        for task in self._dad:
+            task.cancel()
+        if self._detector is not None:
+            self._detector.close()
+        for closable in (self._mobility, self._icmpv6, self._sender, self._announcer, self._health):
+            closable.close()
+
+
+_PREFIX_SOLICITATION = bytes([icmpv6.MobilePrefixSolicitation.TYPE])
+
+
+def host_id() -> str:
+    """Names this machine's boot and this network namespace."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot_id}/{os.stat('/proc/self/ns/net').st_ino}"
