@@ -6,11 +6,12 @@ MH Data is the Mobility Header, checksum zero and Header Len final, up to and in
 
 Which addresses (section 5.1 names them and no more; this is how every function here reads it):
 
-* Binding Update: the care-of address is the one to be registered, so that of an Alternate Care-of Address option where there is one, else the
-  packet's source; see `care_of_address`. The home address is that of the Home Address option, or the source where the mobile node is at home.
+* Binding Update: the care-of address is the one to be registered, so that of an Alternate Care-of Address option where there is one,
+  else the packet's source; see `registered_care_of_address`. The home address is that of the Home Address option, or the source where
+  the mobile node is at home.
 * Binding Acknowledgement: the very same two addresses as in the Binding Update it answers.
-* Home Agent Switch (RFC 5142): RFC 4285 does not speak of it and RFC 5142 asks for IPsec. Carrying the same option in it is an extension of ours;
-  the care-of address is the bound one, to which the message is sent.
+* Home Agent Switch (RFC 5142): RFC 4285 does not speak of it and RFC 5142 asks for IPsec. Carrying the same option in it is an extension
+  of ours; the care-of address is the bound one, to which the message is sent.
 """
 
 from __future__ import annotations
@@ -53,15 +54,13 @@ class VerifyResult(Enum):
     """Something the authenticator does not cover follows the option."""
 
 
-def care_of_address(update: BindingUpdate, source: bytes) -> bytes:
+def registered_care_of_address(update: BindingUpdate, source: bytes) -> bytes:
     """The care-of address that a Binding Update from `source` asks to register (RFC 6275 section 6.1.7)."""
     alternate = find_option(update.options, AlternateCareOfAddress)
     return source if alternate is None else alternate.address
 
 
-def authenticate(
-    mobility_without_auth: Authenticated, *, care_of_address: bytes, home_address: bytes, spi: int, key: bytes
-) -> bytes:
+def authenticate(mobility_without_auth: Authenticated, *, care_of_address: bytes, home_address: bytes, spi: int, key: bytes) -> bytes:
     """Build the message with the MN-HA authentication option as its last option; the checksum stays zero for `mobility.seal`.
 
     Raises ValueError where the message already holds an authentication option or a field is out of range.
@@ -79,13 +78,11 @@ def authenticate(
     return data[:begin] + authenticator + data[end:]
 
 
-def verify(
-    data: bytes, *, care_of_address: bytes, home_address: bytes, key_for_spi: Callable[[int], bytes | None]
-) -> VerifyResult:
+def verify(data: bytes, *, care_of_address: bytes, home_address: bytes, key_for_spi: Callable[[int], bytes | None]) -> VerifyResult:
     """Check the MN-HA authentication option of the whole message `data`, whatever its checksum field holds.
 
-    Only padding may follow the option, or the MN-AAA option that section 5.2 puts last. `key_for_spi` gives the home address's key for an SPI.
-    Compares in constant time. Raises ParseError where `data` is no well-formed message; `mobility.parse_mobility` finds more.
+    Only padding may follow the option, or the MN-AAA option that section 5.2 puts last. `key_for_spi` gives the home address's key for
+    an SPI. Compares in constant time. Raises ParseError where `data` is no well-formed message; `mobility.parse_mobility` finds more.
     """
     if len(data) < 8 or len(data) != (data[1] + 1) * 8:
         raise ParseError(Reason.TRUNCATED if len(data) < 8 else Reason.HEADER_LENGTH, 1)
@@ -118,7 +115,7 @@ def ntp_timestamp(unix_seconds: float) -> int:
 
 
 def unix_seconds(ts: int) -> float:
-    """UNIX seconds of a 64-bit NTP timestamp between 1968 and 2104: a clear highest bit means the era that begins in 2036 (RFC 4330 section 3)."""
+    """UNIX seconds of a 64-bit NTP timestamp between 1968 and 2104; a clear highest bit means the era from 2036 (RFC 4330 section 3)."""
     seconds = ts >> 32
     if seconds < _ERA // 2:
         seconds += _ERA

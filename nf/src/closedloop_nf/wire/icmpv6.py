@@ -1,7 +1,7 @@
 """ICMPv6: neighbour discovery, errors and the four messages of Mobile IPv6 (RFC 4443, RFC 4861, RFC 6275 sections 6.5 to 6.8 and 7).
 
-Messages are parsed without a look at the checksum, which the kernel has checked on an ICMPv6 socket; `checksum_ok` is for packet sockets. What depends
-on the packet's addresses or hop limit (255 for neighbour discovery) is the caller's to check.
+Messages are parsed without a look at the checksum, which the kernel has checked on an ICMPv6 socket; `checksum_ok` is for packet
+sockets. What depends on the packet's addresses or hop limit (255 for neighbour discovery) is the caller's to check.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from closedloop_nf.wire.errors import ParseError, Reason
 from closedloop_nf.wire.ipv6 import ICMPV6, checksum, is_multicast, require_address
 from closedloop_nf.wire.nd_options import NdOption, build_nd_options, parse_nd_options
 
+INVOKING_MAXIMUM = 1280 - 40 - 8
+"""Octets of an invoking packet in an error message."""
+
 _ADVERTISEMENT = struct.Struct("!BBHII")
 _U16_U16 = struct.Struct("!HH")
 
@@ -29,12 +32,12 @@ class DestinationUnreachable(msgspec.Struct, frozen=True):
 
     code: int
     invoking: bytes
-    """As much of the packet at fault as fits."""
+    """The packet at fault."""
 
     TYPE: ClassVar[int] = 1
 
     def body(self) -> bytes:
-        return bytes(4) + self.invoking
+        return bytes(4) + self.invoking[:INVOKING_MAXIMUM]
 
 
 class PacketTooBig(msgspec.Struct, frozen=True):
@@ -48,7 +51,7 @@ class PacketTooBig(msgspec.Struct, frozen=True):
     code: ClassVar[int] = 0
 
     def body(self) -> bytes:
-        return self.mtu.to_bytes(4, "big") + self.invoking
+        return self.mtu.to_bytes(4, "big") + self.invoking[:INVOKING_MAXIMUM]
 
 
 class ParameterProblem(msgspec.Struct, frozen=True):
@@ -62,7 +65,7 @@ class ParameterProblem(msgspec.Struct, frozen=True):
     TYPE: ClassVar[int] = 4
 
     def body(self) -> bytes:
-        return self.pointer.to_bytes(4, "big") + self.invoking
+        return self.pointer.to_bytes(4, "big") + self.invoking[:INVOKING_MAXIMUM]
 
 
 class RouterSolicitation(msgspec.Struct, frozen=True):
@@ -97,9 +100,7 @@ class RouterAdvertisement(msgspec.Struct, frozen=True):
     code: ClassVar[int] = 0
 
     def body(self) -> bytes:
-        flags = (
-            (_RA_MANAGED if self.managed else 0) | (_RA_OTHER if self.other else 0) | (_RA_HOME_AGENT if self.home_agent else 0)
-        )
+        flags = (_RA_MANAGED if self.managed else 0) | (_RA_OTHER if self.other else 0) | (_RA_HOME_AGENT if self.home_agent else 0)
         fixed = _ADVERTISEMENT.pack(self.hop_limit, flags, self.router_lifetime, self.reachable_time, self.retransmit_timer)
         return fixed + build_nd_options(self.options)
 
@@ -130,9 +131,7 @@ class NeighborAdvertisement(msgspec.Struct, frozen=True):
     code: ClassVar[int] = 0
 
     def body(self) -> bytes:
-        flags = (
-            (_NA_ROUTER if self.router else 0) | (_NA_SOLICITED if self.solicited else 0) | (_NA_OVERRIDE if self.override else 0)
-        )
+        flags = (_NA_ROUTER if self.router else 0) | (_NA_SOLICITED if self.solicited else 0) | (_NA_OVERRIDE if self.override else 0)
         return bytes((flags, 0, 0, 0)) + require_address(self.target) + build_nd_options(self.options)
 
 
@@ -198,7 +197,7 @@ class UnknownIcmpv6(msgspec.Struct, frozen=True):
     """All that follows the checksum."""
 
     @property
-    def TYPE(self) -> int:  # noqa: N802 - the name its siblings have
+    def TYPE(self) -> int:
         return self.type
 
     def body(self) -> bytes:
@@ -224,7 +223,8 @@ Icmpv6Message = (
 
 
 def parse_icmpv6(data: bytes) -> Icmpv6Message:
-    """Parse one ICMPv6 message that fills `data`. Reserved fields are ignored; a Code that must be 0 is, except in Packet Too Big, checked.
+    """Parse one ICMPv6 message that fills `data`. Reserved fields are ignored, and so is the Code of Packet Too Big
+    (RFC 4443 section 3.2); where else a Code must be 0 it is checked.
 
     Raises ParseError.
     """
@@ -242,7 +242,11 @@ def parse_icmpv6(data: bytes) -> Icmpv6Message:
 
 
 def build_icmpv6(msg: Icmpv6Message, src: bytes, dst: bytes) -> bytes:
-    """The message with its checksum for a packet from `src` to `dst` (RFC 4443 section 2.3). Raises ValueError for a field out of its range."""
+    """The message with its checksum for a packet from `src` to `dst` (RFC 4443 section 2.3).
+
+    Of an invoking packet it carries what fits into 1280 octets (RFC 4443 section 2.4 c). Raises ValueError for a field out of its
+    range.
+    """
     try:
         body = msg.body()
     except (struct.error, OverflowError) as error:
@@ -259,7 +263,8 @@ def checksum_ok(data: bytes, src: bytes, dst: bytes) -> bool:
 def home_agents_anycast(prefix: bytes, length: int) -> bytes:
     """Mobile IPv6 Home-Agents anycast address of a subnet (RFC 2526 sections 2 and 3, anycast identifier 126).
 
-    A /64 has EUI-64 interface identifiers, whose universal bit is then 0 (fdff:ffff:ffff:fffe); any other length has ones up to the identifier.
+    A /64 has EUI-64 interface identifiers, whose universal bit is then 0 (fdff:ffff:ffff:fffe); any other length has ones up to the
+    identifier.
     Raises ValueError where `length` leaves no room for the identifier.
     """
     if not 0 <= length <= 121:

@@ -128,9 +128,9 @@ class RoutingHeader(msgspec.Struct, frozen=True):
 def parse_packet(raw: bytes) -> Ipv6Packet:
     """Parse an IPv6 packet down to its upper layer. Octets past the payload length (Ethernet padding) are cut off.
 
-    Order and number of the extension headers are those of RFC 8200 section 4.1 and RFC 6275 section 6.3: hop-by-hop options first, one routing header,
-    destination options at most twice, the Home Address option after the routing header and once. Unknown options act by their high
-    bits (RFC 8200 section 4.2). Raises ParseError; its offset counts from the first octet of the packet.
+    Order and number of the extension headers are those of RFC 8200 section 4.1 and RFC 6275 section 6.3: hop-by-hop options first, one
+    routing header, destination options at most twice, the Home Address option after the routing header and once. Unknown options act by
+    their high bits (RFC 8200 section 4.2). Raises ParseError; its offset counts from the first octet of the packet.
     """
     if len(raw) < 40:
         raise ParseError(Reason.TRUNCATED, len(raw))
@@ -184,7 +184,8 @@ def build_packet(
 ) -> bytes:
     """A full IPv6 packet from `src` to `dst`, with a type 2 routing header and a Home Address option where addresses are given.
 
-    `payload` already holds its checksum, made with the addresses the upper layer sees. Raises ValueError for a wrong address or too long a payload.
+    `payload` already holds its checksum, made with the addresses the upper layer sees. Raises ValueError for a field out of its range or
+    too long a payload.
     """
     extension = b""
     upper = next_header
@@ -195,6 +196,8 @@ def build_packet(
         extension = bytes((upper, 2, 2, 1, 0, 0, 0, 0)) + require_address(routing_home_address) + extension
         upper = ROUTING
     length = len(extension) + len(payload)
+    if not 0 <= hop_limit <= 255 or not 0 <= next_header <= 255:
+        raise ValueError(f"hop_limit {hop_limit}, next_header {next_header}: each is one octet, 0..255")
     if length > 0xFFFF:
         raise ValueError(f"payload of {length} octets, an IPv6 packet holds at most 65535")
     return _HEADER.pack(6 << 28, length, upper, hop_limit, require_address(src), require_address(dst)) + extension + payload

@@ -4,9 +4,9 @@
     | Payload Proto |  Header Len   |    MH Type    |   Reserved    |
     |           Checksum            |     message data and options ...
 
-Header Len counts units of 8 octets beyond the first 8. Messages are built with checksum zero; `seal` fills it in for the two addresses, which
-are those of the packet as the receiver's upper layer sees it: the home address in place of the care-of address where a Home Address option or a
-type 2 routing header carries it.
+Header Len counts units of 8 octets beyond the first 8. Messages are built with checksum zero; `seal` fills it in for the two addresses,
+which are those of the packet as the receiver's upper layer sees it: the home address in place of the care-of address where a Home Address
+option or a type 2 routing header carries it.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class UnknownMobility(msgspec.Struct, frozen=True):
     options: ClassVar[tuple[MobilityOption, ...]] = ()
 
     @property
-    def TYPE(self) -> int:  # noqa: N802 - the name its siblings have
+    def TYPE(self) -> int:
         return self.type
 
     def fixed(self) -> bytes:
@@ -273,7 +273,7 @@ def checksum_ok(data: bytes, src: bytes, dst: bytes) -> bool:
 
 
 def options_start(data: bytes) -> int:
-    """Where the options of the parsed-before message `data` begin, in octets."""
+    """Octet at which the options of the message `data`, at least 8 octets, begin; not before its end where it has none."""
     if data[2] == HomeAgentSwitch.TYPE:
         return 8 + 16 * data[6]
     return _PARSERS[data[2]][0] if data[2] in _PARSERS else len(data)

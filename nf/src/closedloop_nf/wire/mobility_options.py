@@ -130,7 +130,7 @@ class UnknownOption(msgspec.Struct, frozen=True):
     ALIGNMENT: ClassVar[tuple[int, int]] = (1, 0)
 
     @property
-    def TYPE(self) -> int:  # noqa: N802 - the name its siblings have
+    def TYPE(self) -> int:
         return self.type
 
     def body(self) -> bytes:
@@ -185,8 +185,8 @@ def walk_options(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
 def parse_options(data: bytes, start: int) -> tuple[MobilityOption, ...]:
     """Options of the message `data` from octet `start` to its end.
 
-    Raises ParseError `option_truncated`, `option_length` or `option_duplicate`. Only unknown options may repeat; options with a subtype count per
-    subtype.
+    Raises ParseError `option_truncated`, `option_length` or `option_duplicate`. Only unknown options may repeat; options
+    with a subtype count per subtype.
     """
     options: list[MobilityOption] = []
     seen: set[int] = set()

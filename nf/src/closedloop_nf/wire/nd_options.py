@@ -64,9 +64,7 @@ class PrefixInformation(msgspec.Struct, frozen=True):
         if self.prefix_length > 128:
             raise ValueError(f"prefix_length: {self.prefix_length}, at most 128")
         flags = (
-            (_ON_LINK if self.on_link else 0)
-            | (_AUTONOMOUS if self.autonomous else 0)
-            | (_ROUTER_ADDRESS if self.router_address else 0)
+            (_ON_LINK if self.on_link else 0) | (_AUTONOMOUS if self.autonomous else 0) | (_ROUTER_ADDRESS if self.router_address else 0)
         )
         return _PREFIX.pack(self.prefix_length, flags, self.valid_lifetime, self.preferred_lifetime) + require_address(self.prefix)
 
@@ -115,7 +113,7 @@ class UnknownNdOption(msgspec.Struct, frozen=True):
     """8n-2 octets."""
 
     @property
-    def TYPE(self) -> int:  # noqa: N802 - the name its siblings have
+    def TYPE(self) -> int:
         return self.type
 
     def body(self) -> bytes:
