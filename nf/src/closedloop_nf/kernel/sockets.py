@@ -23,6 +23,9 @@ class ReceivedMobility:
     routing_home_address: bytes | None
     payload: bytes
     interface_index: int
+    next_header: int = 135
+    """What `payload` begins with. Behind a Home Address option (protocol 60) other upper layers are delivered too, unverified: the HA-PP
+    answers them with a Binding Error (RFC 6275 section 9.3.3) or, for ICMPv6 146, with a mobile prefix advertisement."""
 
 
 class MobilitySocket:
@@ -93,6 +96,9 @@ class Icmpv6Socket:
 
     def join_anycast(self, address: bytes, interface: str) -> None:
         """Receive what is sent to the anycast `address` (DHAAD: the Mobile IPv6 Home-Agents anycast address, RFC 2526)."""
+        raise NotImplementedError
+
+    def leave_anycast(self, address: bytes, interface: str) -> None:
         raise NotImplementedError
 
     def join_multicast(self, address: bytes, interface: str) -> None:
