@@ -51,7 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mobility_auth: Annotated[
         Literal["rfc4285", "none"],
         Meta(
-            description="rfc4285 demands MN-HA authentication with timestamps. none lets anybody register: closed networks with foreign peers only."
+            description="rfc4285: MN-HA authentication with timestamps. none: anybody may register; foreign peers in closed networks only."
         ),
     ] = "rfc4285"
     timestamp_window_s: Annotated[

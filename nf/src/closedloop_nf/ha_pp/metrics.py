@@ -38,5 +38,5 @@ def render(core: PacketProcessor, plane: HomeAgentDataPlane, socket: MobilitySoc
             return families
 
     registry = CollectorRegistry()
-    registry.register(Once())  # type: ignore[arg-type]  # prometheus_client asks for its base class where the method is enough
+    registry.register(Once())
     return generate_latest(registry)

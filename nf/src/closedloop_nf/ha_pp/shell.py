@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import secrets
 from functools import partial
@@ -151,7 +150,7 @@ class Shell:
     def _feed(self, event: events.Input) -> None:
         try:
             self._driver.feed(event)
-        except Exception as error:  # noqa: BLE001 - crash-only: a half-applied step must not go on serving
+        except Exception as error:  # crash-only: a half-applied step must not go on serving
             self._fail(error)
 
     def _read_mobility(self) -> None:
@@ -250,4 +249,4 @@ _PREFIX_SOLICITATION = bytes([icmpv6.MobilePrefixSolicitation.TYPE])
 def host_id() -> str:
     """Names this machine's boot and this network namespace."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot_id}/{os.stat('/proc/self/ns/net').st_ino}"
+    return f"{boot_id}/{Path('/proc/self/ns/net').stat().st_ino}"
