@@ -1,0 +1,56 @@
+# Thin: what each target does is in scripts/. Every target sets up what it needs first; a second time that takes a moment.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo bench test test-fast test-unit test-kernel test-daemons test-simulation sanity molecule lint format reference nightly clean
+
+STAGES := .venv/bin/python scripts/stages.py
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+setup: ## system packages, .venv and Ansible collections
+	@scripts/setup.sh
+
+demo: setup ## a Mobile IPv6 network comes up, a node moves, its home agent dies, traffic comes back
+	@scripts/as_root.sh .venv/bin/python -m closedloop_tools.demo
+
+bench: setup ## measure, into reports/bench/
+	@scripts/as_root.sh .venv/bin/python -m closedloop_tools.bench
+
+test: setup ## every test: lint, unit, kernel, daemons, simulation, sanity, molecule
+	@$(STAGES)
+
+test-fast: setup ## lint and unit tests
+	@$(STAGES) lint unit
+
+test-unit: setup ## unit tests, and what the repository claims about itself
+	@$(STAGES) unit
+
+test-kernel: setup ## kernel code against throw-away namespaces
+	@$(STAGES) kernel
+
+test-daemons: setup ## the daemons as processes, with kill tests
+	@$(STAGES) daemons
+
+test-simulation: setup ## the cores under seeded faults
+	@$(STAGES) simulation
+
+sanity: setup ## ansible-test sanity and units on the built artifact
+	@$(STAGES) sanity
+
+molecule: setup ## every molecule scenario
+	@$(STAGES) molecule
+
+lint: setup ## ruff, mypy, yamllint, ansible-lint, changelog, reference pages
+	@$(STAGES) lint
+
+format: setup ## let ruff lay out the Python files
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+reference: setup ## write docs/reference/ anew from roles and modules
+	@.venv/bin/python scripts/reference.py
+
+nightly: setup ## the simulation with new seeds until it is stopped
+	@.venv/bin/python -m tests.simulation
+
+clean: ## remove labs, processes, caches, reports and environments of this checkout
+	@scripts/clean.sh

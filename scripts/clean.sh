@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Leaves nothing behind: labs are torn down by their playbook where that still works, then whatever is left of them is found by name and removed,
+# then the checkout's caches, reports and environments. A test that is running keeps its namespaces.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+STATE=/run/closedloop
+
+labs() { if [ -d "$STATE" ]; then find "$STATE" -mindepth 1 -maxdepth 1 -type d -printf '%f\n'; fi; }
+
+tear_down() {
+  say "lab $1: teardown.yml"
+  timeout 120 scripts/as_root.sh .venv/bin/ansible-playbook playbooks/teardown.yml -e "lab_name=$1" >/dev/null </dev/null ||
+    say "lab $1: teardown.yml failed, what is left of it is removed by hand"
+}
+
+# Namespaces of a lab are <lab>-<host>; those of a test begin with clt<process id>-, and are left over when that process is gone.
+left_over_namespaces() {
+  local name pid
+  ip netns list 2>/dev/null | cut -d ' ' -f 1 | while read -r name; do
+    if [[ $name =~ ^clt([0-9]+)- ]]; then
+      pid=${BASH_REMATCH[1]}
+      if [ -d "/proc/$pid" ]; then say "namespace $name belongs to the running process $pid: left alone"; else printf '%s\n' "$name"; fi
+    elif [ -n "${name%%-*}" ] && printf '%s\n' "$@" | grep -Fxq "${name%%-*}"; then
+      printf '%s\n' "$name"
+    fi
+  done
+}
+
+remove_namespace() {
+  local pids
+  pids=$(as_root ip netns pids "$1" | tr '\n' ' ')
+  if [ -n "$pids" ]; then
+    # shellcheck disable=SC2086 # a list of numbers
+    as_root kill -KILL $pids 2>/dev/null || true
+  fi
+  as_root ip netns delete "$1"
+}
+
+remove_mounts() {
+  findmnt --raw --noheadings --output TARGET | grep "^$STATE/" | sort -r | while read -r mount; do as_root umount --lazy "$mount"; done
+}
+
+mapfile -t found < <(labs)
+if [ -x .venv/bin/ansible-playbook ] && [ -f playbooks/teardown.yml ]; then
+  for lab in "${found[@]}"; do tear_down "$lab"; done
+fi
+# `cl` is the name of the lab in inventories/lab: it may have lost its state directory.
+left_over_namespaces cl "${found[@]}" | while read -r namespace; do
+  say "namespace $namespace"
+  remove_namespace "$namespace" </dev/null
+done
+remove_mounts
+[ ! -d "$STATE" ] || as_root rm -rf "$STATE"
+
+say 'caches, reports, environments'
+rm -rf .venv .tools .cache .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis reports tests/output closedloop-mobility-*.tar.gz
+find . -name .git -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +
