@@ -2,9 +2,10 @@
 
     write_report("demo", [{"lab": "cl", "failover_outage_ms": 210.4}, ...], aims={"failover_outage_ms": at_most(300)})
 
-A run is one flat record. Its numbers are figures, and a figure's unit is the end of its name (`outage_ms`, `registrations_per_s`, `throughput_ratio`);
-its texts and booleans describe the run; None stands for what could not be measured in that run. Only the standard library is used, so whatever
-measures can import this. `python -m closedloop_tools.report FILE...` prints the summaries of reports and says which aims are met.
+A run is one flat record. Its numbers are figures, and a figure's unit is the end of its name (`outage_ms`, `registrations_per_s`,
+`throughput_ratio`); its texts and booleans describe the run; None stands for what could not be measured in that run. Only the standard
+library is used, so whatever measures can import this. `python -m closedloop_tools.report FILE...` prints the summaries of reports and
+says which aims are met.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def write_report(
     started: datetime | None = None,
     directory: Path = Path("reports"),
 ) -> Path:
-    """Write `<directory>/<name>/result.json` and `runs.csv`, each whole or not at all; returns that folder, where the picture belongs, too."""
+    """Write `<directory>/<name>/result.json` and `runs.csv`, each whole or not at all; returns that folder, for the picture."""
     report = build_report(name, runs, reference=reference, aims=aims, started=started)
     folder = directory / name
     folder.mkdir(parents=True, exist_ok=True)
