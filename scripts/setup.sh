@@ -55,7 +55,8 @@ project_python() {
 }
 
 sync_environment() {
-  retry 3 .tools/bin/uv sync --quiet --locked --python "$(project_python)"
+  # The machine's own certificate store, so that an index behind an organisation's gateway works as it does for pip.
+  UV_SYSTEM_CERTS=true retry 3 .tools/bin/uv sync --quiet --locked --python "$(project_python)"
 }
 
 mkdir -p .cache
