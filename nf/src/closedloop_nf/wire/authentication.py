@@ -84,8 +84,10 @@ def verify(data: bytes, *, care_of_address: bytes, home_address: bytes, key_for_
     Only padding may follow the option, or the MN-AAA option that section 5.2 puts last. `key_for_spi` gives the home address's key for
     an SPI. Compares in constant time. Raises ParseError where `data` is no well-formed message; `mobility.parse_mobility` finds more.
     """
-    if len(data) < 8 or len(data) != (data[1] + 1) * 8:
-        raise ParseError(Reason.TRUNCATED if len(data) < 8 else Reason.HEADER_LENGTH, 1)
+    if len(data) < 8:
+        raise ParseError(Reason.TRUNCATED, len(data))
+    if len(data) != (data[1] + 1) * 8:
+        raise ParseError(Reason.HEADER_LENGTH, 1)
     found = 0
     body_end = 0
     covered = True

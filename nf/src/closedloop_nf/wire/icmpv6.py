@@ -250,7 +250,7 @@ def build_icmpv6(msg: Icmpv6Message, src: bytes, dst: bytes) -> bytes:
     try:
         body = msg.body()
     except (struct.error, OverflowError) as error:
-        raise ValueError(f"{type(msg).__name__}: {error}") from None
+        raise ValueError(f"a field is out of its range in {msg!r}: {error}") from None
     head = bytes((msg.TYPE, msg.code))
     return head + checksum(src, dst, ICMPV6, head + b"\0\0" + body).to_bytes(2, "big") + body
 

@@ -249,7 +249,7 @@ def start(message: MobilityMessage) -> bytearray:
     try:
         return bytearray((NO_NEXT_HEADER, 0, message.TYPE, 0, 0, 0)) + message.fixed()
     except struct.error as error:
-        raise ValueError(f"{type(message).__name__}: {error}") from None
+        raise ValueError(f"a field is out of its range in {message!r}: {error}") from None
 
 
 def finish(message: bytearray) -> bytes:

@@ -233,7 +233,7 @@ def _checked(option: MobilityOption) -> bytes:
     try:
         body = option.body()
     except struct.error as error:
-        raise ValueError(f"{type(option).__name__}: {error}") from None
+        raise ValueError(f"a field is out of its range in {option!r}: {error}") from None
     if len(body) > 255:
         raise ValueError(f"{type(option).__name__}: {len(body)} octets where an option holds at most 255")
     return body

@@ -172,7 +172,7 @@ def build_nd_options(options: tuple[NdOption, ...]) -> bytes:
         try:
             body = option.body()
         except struct.error as error:
-            raise ValueError(f"{type(option).__name__}: {error}") from None
+            raise ValueError(f"a field is out of its range in {option!r}: {error}") from None
         if len(body) % 8 != 6 or len(body) > 255 * 8 - 2:
             raise ValueError(f"{type(option).__name__}: {len(body)} octets where a neighbour discovery option needs 8n-2")
         parts.append(bytes((option.TYPE, (len(body) + 2) // 8)) + body)
