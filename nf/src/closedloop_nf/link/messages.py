@@ -14,48 +14,60 @@ Addresses are 16 octets. Times named `_ms` are milliseconds; `expires_at` is UNI
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 PROTOCOL_VERSION = 1
+
+# Checked when a message is decoded; a value outside is a FramingError.
+Octets16 = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+U16 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+U32 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
+Counter = Annotated[int, msgspec.Meta(ge=0)]
+Label = Annotated[str, msgspec.Meta(max_length=255)]
 
 
 class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One row of the binding cache (RFC 6275 section 9.1 with section 10.1's home agent additions)."""
 
-    home_address: bytes
-    care_of_address: bytes
-    sequence: int
+    home_address: Octets16
+    care_of_address: Octets16
+    sequence: U16
     """Sequence Number of the last accepted Binding Update, 0..65535."""
-    lifetime_s: int
+    lifetime_s: U32
     """Granted lifetime in seconds, a multiple of 4. 0 tells that the binding is gone (a tombstone in a push)."""
     expires_at: float
-    flags: int
+    flags: U16
     """The Binding Update's flag bits as on the wire: A 0x8000, H 0x4000, L 0x2000, K 0x1000."""
-    owner: str
+    owner: Label
     """Name of the HA-PP that serves it."""
-    epoch: int
+    epoch: Counter
     """The owner's session epoch when it got the binding."""
-    timestamp: int = 0
+    timestamp: Counter = 0
     """Last accepted RFC 4285 replay protection timestamp (64-bit NTP), 0 where none was."""
-    revision: int = 0
+    revision: Counter = 0
     """HA-B's commit counter; grows with every change of any binding."""
 
 
 class SecurityAssociation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A mobility security association of RFC 4285 section 5: shared key of one mobile node."""
 
-    home_address: bytes
-    spi: int
+    home_address: Octets16
+    spi: U32
     key: bytes
     removed: bool = False
+
+    def __repr__(self) -> str:
+        return f"SecurityAssociation({self.home_address.hex()}, spi={self.spi}, removed={self.removed})"
 
 
 class HomeAgent(msgspec.Struct, frozen=True, array_like=True):
     """An entry of the home agents list (RFC 6275 section 10.1) for DHAAD."""
 
-    address: bytes
-    preference: int
-    lifetime_s: int
+    address: Octets16
+    preference: U16
+    lifetime_s: U16
 
 
 # --- HA-PP -> HA-B ---------------------------------------------------------------------------------------------------
@@ -64,22 +76,25 @@ class HomeAgent(msgspec.Struct, frozen=True, array_like=True):
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """First message. `instance` is random per process; `host_id` names machine and network namespace (boot id + netns inode)."""
 
-    name: str
-    instance: str
-    host_id: str
-    region: str
-    address: bytes
+    name: Label
+    instance: Label
+    host_id: Label
+    region: Label
+    address: Octets16
     """The instance's own home agent address (used in `per_instance`)."""
-    home_link_address: bytes
+    home_link_address: Octets16
     """Its address on the home link."""
-    health_port: int
+    health_port: U16
     """TCP port whose refusal proves that the process is gone; reached at the address the link came from."""
-    role: str
+    role: Label
     """`active`: takes registrations at its own address. `standby`: serves nothing until Adopt."""
     token: str = ""
     """Shared secret; empty where the link's client certificate authenticates (its common name is then the name)."""
-    data_plane: str = ""
+    data_plane: Label = ""
     version: int = PROTOCOL_VERSION
+
+    def __repr__(self) -> str:
+        return f"Hello(name={self.name!r}, instance={self.instance!r}, host_id={self.host_id!r}, role={self.role!r})"
 
 
 class Synced(msgspec.Struct, frozen=True, tag="synced"):
@@ -101,19 +116,25 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
 class Register(msgspec.Struct, frozen=True, tag="register"):
     """Ask HA-B to make a validated Binding Update durable. lifetime_s 0 deregisters."""
 
-    transaction: int
-    home_address: bytes
-    care_of_address: bytes
-    sequence: int
-    lifetime_s: int
-    flags: int
-    timestamp: int
+    transaction: Counter
+    home_address: Octets16
+    care_of_address: Octets16
+    sequence: U16
+    lifetime_s: U32
+    flags: U16
+    timestamp: Counter
 
 
 class Revoked(msgspec.Struct, frozen=True, tag="revoked"):
     """This HA-PP no longer serves the address (its routes, proxy entries and permissions are gone from the kernel)."""
 
-    home_address: bytes
+    home_address: Octets16
+    revision: int
+
+
+class Relinquished(msgspec.Struct, frozen=True, tag="relinquished"):
+    """Answer to Relinquish: nothing is served here any more."""
+
     revision: int
 
 
@@ -127,7 +148,7 @@ class Bye(msgspec.Struct, frozen=True, tag="bye"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """Hello or session refused; the HA-B closes. code: `authentication`, `version`, `name_in_use`, `superseded`, `not_ready`."""
+    """Hello or session refused; the HA-B closes. code: `authentication`, `version`, `malformed`, `name_in_use`, `superseded`."""
 
     code: str
     message: str
@@ -195,7 +216,7 @@ class Registered(msgspec.Struct, frozen=True, tag="registered"):
 class Revoke(msgspec.Struct, frozen=True, tag="revoke"):
     """Stop serving the address (another HA-PP takes it), then answer Revoked."""
 
-    home_address: bytes
+    home_address: Octets16
     revision: int
 
 
@@ -215,12 +236,6 @@ class Adopt(msgspec.Struct, frozen=True, tag="adopt"):
 
 class Relinquish(msgspec.Struct, frozen=True, tag="relinquish"):
     """Planned hand-over: stop serving everything (and the shared address), become standby, answer Relinquished."""
-
-    revision: int
-
-
-class Relinquished(msgspec.Struct, frozen=True, tag="relinquished"):
-    """HA-PP -> HA-B: nothing is served here any more."""
 
     revision: int
 
