@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible_collections.closedloop.mobility.plugins.module_utils import namespaces
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
@@ -42,13 +44,15 @@ class InProcessAction(ActionBase):
         if not self._here():
             result.update(self._execute_module(module_name=self.module_name, task_vars=task_vars))
             return result
-        _valid, params = self.validate_argument_spec(argument_spec=self.argument_spec, **self.further_checks)
+        checked = ArgumentSpecValidator(self.argument_spec, **self.further_checks).validate(self._task.args)
+        if checked.error_messages:
+            raise AnsibleActionFail(remove_values("; ".join(checked.error_messages), checked._no_log_values))
         try:
             with self._place():
-                outcome = type(self).function(params, check_mode=self._task.check_mode)
+                outcome = type(self).function(checked.validated_parameters, check_mode=self._task.check_mode)
         except MobilityError as error:
-            raise AnsibleActionFail(str(error)) from error
-        result.update(outcome.result(diff=self._task.diff))
+            raise AnsibleActionFail(remove_values(str(error), checked._no_log_values)) from error
+        result.update(remove_values(outcome.result(diff=self._task.diff), checked._no_log_values))
         return result
 
     def _here(self) -> bool:

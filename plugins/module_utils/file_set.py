@@ -1,0 +1,111 @@
+# Copyright (c) 2026, The closedloop.mobility contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Small files with exactly a given content and mode, written atomically: what the module closedloop.mobility.file_set does.
+
+One task for several files, because the copies of a configuration with its secrets would otherwise cost more time than the daemon needs to start.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "path": {"type": "path", "required": True},
+            "content": {"type": "str"},
+            "secret": {"type": "str", "no_log": True},
+            "mode": {"type": "str", "default": "0644"},
+        },
+        "mutually_exclusive": [("content", "secret", "random_octets")],
+    },
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+HIDDEN = "(secret)"
+
+
+def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
+    """Bring every file to the wanted state. Raises MobilityError."""
+    files = params["files"]
+    for entry in files:
+        if not Path(entry["path"]).is_absolute():
+            raise MobilityError(f"files: path {entry['path']!r} is not absolute; give the whole path")
+    paths = [entry["path"] for entry in files]
+    if params["state"] == "absent":
+        present = [name for name in paths if os.path.lexists(name)]
+        if not check_mode:
+            for name in present:
+                Path(name).unlink(missing_ok=True)
+        return Outcome({name: "present" for name in present}, {}, {"paths": paths, "changed_paths": present})
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    changed: list[str] = []
+    for entry in files:
+        state, found = _wanted(entry), _found(entry["path"])
+        if found != state:
+            changed.append(entry["path"])
+            if not check_mode:
+                _write(entry["path"], *state)
+        before[entry["path"]] = _shown(entry, found, "previous")
+        after[entry["path"]] = _shown(entry, state, "previous" if found and found[0] == state[0] else "new")
+    return Outcome(before, after, {"paths": paths, "changed_paths": changed})
+
+
+def _wanted(entry: dict[str, Any]) -> tuple[bytes, int]:
+    text = entry.get("secret") if entry.get("secret") is not None else entry.get("content")
+    if text is None:
+        raise MobilityError(f"files: {entry['path']} has neither content nor secret; give one of them")
+    try:
+        mode = int(entry["mode"], 8)
+    except ValueError as error:
+        raise MobilityError(f"files: {entry['path']} has mode {entry['mode']!r}; write it in octal as a string, '0600'") from error
+    if entry.get("secret") is not None and mode & 0o077:
+        raise MobilityError(f"files: {entry['path']} holds a secret and has mode {entry['mode']!r}; others may not read it, use '0600'")
+    return text.encode(), mode
+
+
+def _found(name: str) -> tuple[bytes, int] | None:
+    path = Path(name)
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise MobilityError(f"files: {name} is there and is not a regular file; remove it")
+        return path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _shown(entry: dict[str, Any], state: tuple[bytes, int] | None, age: str) -> dict[str, str]:
+    if state is None:
+        return {}
+    secret = entry.get("secret") is not None
+    return {"content": f"{HIDDEN} {age}" if secret else state[0].decode("utf-8", "replace"), "mode": f"{state[1]:04o}"}
+
+
+def _write(name: str, content: bytes, mode: int) -> None:
+    """A reader sees the whole old file or the whole new one, also after a crash; the mode is right before the content is there."""
+    path = Path(name)
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise MobilityError(f"files: {name} cannot be written: {error.strerror}") from error
