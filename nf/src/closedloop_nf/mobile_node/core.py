@@ -147,8 +147,10 @@ class MobileNodeCore:
 
     def _settle_at_home(self) -> list[Action]:
         """No home agent holds a binding: the home address is ours on its link."""
+        if self.place is None or not self.place.home:
+            return []
         self.registration.cancel()
-        return [AnnounceHome(self.place.interface)] if self.place is not None and self.place.home else []
+        return [AnnounceHome(self.place.interface)]
 
     def _detach(self, now: Instant) -> list[Action]:
         """The link or the care-of address that carried the node is gone."""

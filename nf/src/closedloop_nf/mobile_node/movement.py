@@ -135,7 +135,7 @@ class Movement:
                 continue
             if self._settings.home_prefix in router.prefixes:
                 return Attachment(name, router.address, self._settings.home_address, True)
-            for address in reversed(link.addresses):
+            for address in link.addresses:
                 if any(prefix.contains(address) for prefix in router.prefixes):
                     return Attachment(name, router.address, address, False)
         return None
