@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small files with exactly a given content and mode, written atomically: what the module closedloop.mobility.file_set does.
 
-One task for several files, because the copies of a configuration with its secrets would otherwise cost more time than the daemon needs to start.
+One task for several files, because the copies of a configuration with its secrets would otherwise cost more time than the daemon needs
+to start.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 import tempfile
 from pathlib import Path
@@ -24,6 +26,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "path": {"type": "path", "required": True},
             "content": {"type": "str"},
             "secret": {"type": "str", "no_log": True},
+            "random_octets": {"type": "int"},
             "mode": {"type": "str", "default": "0644"},
         },
         "mutually_exclusive": [("content", "secret", "random_octets")],
@@ -51,7 +54,8 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     after: dict[str, Any] = {}
     changed: list[str] = []
     for entry in files:
-        state, found = _wanted(entry), _found(entry["path"])
+        found = _found(entry["path"])
+        state = _wanted(entry, found)
         if found != state:
             changed.append(entry["path"])
             if not check_mode:
@@ -61,17 +65,27 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     return Outcome(before, after, {"paths": paths, "changed_paths": changed})
 
 
-def _wanted(entry: dict[str, Any]) -> tuple[bytes, int]:
-    text = entry.get("secret") if entry.get("secret") is not None else entry.get("content")
-    if text is None:
-        raise MobilityError(f"files: {entry['path']} has neither content nor secret; give one of them")
+def _wanted(entry: dict[str, Any], found: tuple[bytes, int] | None) -> tuple[bytes, int]:
     try:
         mode = int(entry["mode"], 8)
     except ValueError as error:
         raise MobilityError(f"files: {entry['path']} has mode {entry['mode']!r}; write it in octal as a string, '0600'") from error
-    if entry.get("secret") is not None and mode & 0o077:
+    if not _is_secret(entry):
+        return entry["content"].encode(), mode
+    if mode & 0o077:
         raise MobilityError(f"files: {entry['path']} holds a secret and has mode {entry['mode']!r}; others may not read it, use '0600'")
-    return text.encode(), mode
+    if entry.get("secret") is not None:
+        return entry["secret"].encode(), mode
+    octets = entry.get("random_octets")
+    if octets is None:
+        raise MobilityError(f"files: {entry['path']} has no content; give content, secret or random_octets")
+    if not 16 <= octets <= 1024:
+        raise MobilityError(f"files: {entry['path']} has random_octets {octets}; use 16 to 1024")
+    return (found[0] if found and found[0].strip() else secrets.token_hex(octets).encode() + b"\n"), mode
+
+
+def _is_secret(entry: dict[str, Any]) -> bool:
+    return entry.get("content") is None
 
 
 def _found(name: str) -> tuple[bytes, int] | None:
@@ -87,8 +101,7 @@ def _found(name: str) -> tuple[bytes, int] | None:
 def _shown(entry: dict[str, Any], state: tuple[bytes, int] | None, age: str) -> dict[str, str]:
     if state is None:
         return {}
-    secret = entry.get("secret") is not None
-    return {"content": f"{HIDDEN} {age}" if secret else state[0].decode("utf-8", "replace"), "mode": f"{state[1]:04o}"}
+    return {"content": f"{HIDDEN} {age}" if _is_secret(entry) else state[0].decode("utf-8", "replace"), "mode": f"{state[1]:04o}"}
 
 
 def _write(name: str, content: bytes, mode: int) -> None:

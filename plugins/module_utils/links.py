@@ -100,7 +100,9 @@ def interface(entry: dict[str, Any], *, present: bool) -> Interface:
         link,
         mtu,
         None if addresses is None else tuple(sorted({_interface_address(where, text) for text in addresses})),
-        None if routes is None else tuple(sorted({(_destination(where, one["to"]), _gateway(where, one["via"])) for one in routes})),
+        None
+        if routes is None
+        else tuple(sorted({(_destination(where, one["to"]), plain_address(f"{where}: route via", one["via"])) for one in routes})),
         {key: sysctl_text(value) for key, value in (entry.get("sysctls") or {}).items()},
     )
 
@@ -115,6 +117,10 @@ def _interface_address(where: str, text: str) -> str:
     return f"{value.ip}/{value.network.prefixlen}"
 
 
+def _route(where: str, entry: dict[str, str]) -> tuple[str, str]:
+    return _destination(where, entry["to"]), plain_address(f"{where}: route via", entry["via"])
+
+
 def _destination(where: str, text: str) -> str:
     try:
         return str(ipaddress.IPv6Network(ANYWHERE if text == "default" else text))
@@ -122,11 +128,12 @@ def _destination(where: str, text: str) -> str:
         raise MobilityError(f"{where}: route to {text!r} is not an IPv6 prefix ({error}); write 'default' or 2001:db8::/64") from error
 
 
-def _gateway(where: str, text: str) -> str:
+def plain_address(where: str, text: str) -> str:
+    """Canonical text of an IPv6 address without length. `where` begins the error."""
     try:
         return str(ipaddress.IPv6Address(text))
     except ValueError as error:
-        raise MobilityError(f"{where}: route via {text!r} is not an IPv6 address ({error})") from error
+        raise MobilityError(f"{where} {text!r} is not an IPv6 address ({error}); write 2001:db8::1") from error
 
 
 def _present(fabric: str, wanted: list[Interface], *, check_mode: bool) -> Outcome:

@@ -161,7 +161,7 @@ def _limited(capabilities: list[str]) -> list[str]:
 
 
 def _fingerprint(namespace: str, command: list[str], environment: dict[str, str], watch: list[str], *, check_mode: bool) -> str:
-    """Digest of what the process is made from. A namespace that was made anew counts as a change, for the process would be in the old one."""
+    """Digest of what the process is made from. A namespace made anew counts as a change, for the process would be in the old one."""
     inode = namespaces.identity(namespace) if namespaces.exists(namespace) or not check_mode else 0
     digest = hashlib.sha256(json.dumps([inode, command, sorted(environment.items())]).encode())
     for name in watch:

@@ -30,6 +30,11 @@ options:
       secret:
         description: The content, never to be shown. Others than the owner may not have access, see O(files[].mode).
         type: str
+      random_octets:
+        description:
+          - Makes a secret of that many random octets, 16 to 1024, in hexadecimal, where the file is missing or empty.
+          - A secret that is there stays.
+        type: int
       mode:
         description: Permissions in octal, as a string.
         type: str
