@@ -6,8 +6,12 @@ from closedloop_nf.wire import icmpv6 as icmp
 from closedloop_nf.wire import mobility as mh
 from closedloop_nf.wire import mobility_options as opt
 from closedloop_nf.wire import nd_options as nd
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+
+unhurried = settings(deadline=None)
+"""For every property: a busy machine is no reason to fail."""
 
 u8 = st.integers(0, 0xFF)
 u16 = st.integers(0, 0xFFFF)

@@ -59,6 +59,7 @@ def test_the_authenticator_of_that_update_has_not_changed_since_it_was_first_com
     assert authenticate(UPDATE)[-12:].hex() == "d5052fd2916a98f1e37537f6"
 
 
+@some.unhurried
 @given(some.authenticated_messages)
 def test_what_is_authenticated_verifies_and_only_gains_the_option(message: auth.Authenticated) -> None:
     data = authenticate(message)
@@ -70,6 +71,7 @@ def test_what_is_authenticated_verifies_and_only_gains_the_option(message: auth.
     assert (parsed.options[-1].subtype, parsed.options[-1].spi) == (1, SPI)
 
 
+@some.unhurried
 @given(some.authenticated_messages, st.data())
 def test_any_change_up_to_the_end_of_the_authenticator_is_noticed(message: auth.Authenticated, draw: st.DataObject) -> None:
     data = bytearray(authenticate(message))
@@ -179,6 +181,7 @@ def test_timestamps_count_from_1900_and_pass_into_the_next_era(unix: float, ntp:
     assert auth.unix_seconds(ntp) == unix
 
 
+@some.unhurried
 @given(st.floats(0, 4_000_000_000))
 def test_timestamps_come_back_within_a_microsecond(unix: float) -> None:
     timestamp = auth.ntp_timestamp(unix)

@@ -74,25 +74,26 @@ packet_octets = st.builds(
 
 
 @pytest.mark.parametrize("name", PARSERS)
+@some.unhurried
 @given(data=st.binary(max_size=2048))
 def test_random_octets(name: str, data: bytes) -> None:
     survives(PARSERS[name], data)
 
 
 @pytest.mark.parametrize("name", ["parse_mobility", "verify"])
-@settings(max_examples=400)
+@settings(some.unhurried, max_examples=400)
 @given(data=mutated(mobility_octets))
 def test_mutated_mobility_messages(name: str, data: bytes) -> None:
     survives(PARSERS[name], data)
 
 
-@settings(max_examples=400)
+@settings(some.unhurried, max_examples=400)
 @given(data=mutated(icmpv6_octets))
 def test_mutated_icmpv6_messages(data: bytes) -> None:
     survives(icmpv6.parse_icmpv6, data)
 
 
-@settings(max_examples=400)
+@settings(some.unhurried, max_examples=400)
 @given(data=mutated(packet_octets))
 def test_mutated_packets(data: bytes) -> None:
     survives(ipv6.parse_packet, data)
@@ -100,6 +101,7 @@ def test_mutated_packets(data: bytes) -> None:
     survives(ipv6.parse_routing_header, data[40:])
 
 
+@some.unhurried
 @given(data=mobility_octets, cut=st.integers(1, 2048))
 def test_a_message_cut_short_anywhere_is_refused(data: bytes, cut: int) -> None:
     with pytest.raises(ParseError) as caught:
@@ -107,6 +109,7 @@ def test_a_message_cut_short_anywhere_is_refused(data: bytes, cut: int) -> None:
     assert caught.value.reason is Reason.TRUNCATED
 
 
+@some.unhurried
 @given(kind=st.sampled_from(sorted(some.KNOWN_MESSAGES)), tail=st.binary(min_size=2, max_size=1000))
 def test_whatever_parses_as_a_mobility_message_can_be_built_again_and_means_the_same(kind: int, tail: bytes) -> None:
     units = (6 + len(tail)) // 8

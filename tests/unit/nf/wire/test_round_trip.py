@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.nf.wire import strategies as some
 
 
+@some.unhurried
 @given(some.messages)
 def test_a_mobility_message_survives_building_and_parsing(message: mh.MobilityMessage) -> None:
     data = mh.build_mobility(message)
@@ -18,6 +19,7 @@ def test_a_mobility_message_survives_building_and_parsing(message: mh.MobilityMe
     assert mh.parse_mobility(data) == message
 
 
+@some.unhurried
 @given(some.messages, some.addresses, some.addresses)
 def test_a_sealed_message_is_the_same_message_with_the_right_checksum(message: mh.MobilityMessage, src: bytes, dst: bytes) -> None:
     data = mh.seal(mh.build_mobility(message), src, dst)
@@ -25,6 +27,7 @@ def test_a_sealed_message_is_the_same_message_with_the_right_checksum(message: m
     assert mh.parse_mobility(data) == message
 
 
+@some.unhurried
 @given(some.messages, some.addresses, some.addresses, st.data())
 def test_one_flipped_bit_breaks_the_checksum(message: mh.MobilityMessage, src: bytes, dst: bytes, draw: st.DataObject) -> None:
     data = bytearray(mh.seal(mh.build_mobility(message), src, dst))
@@ -32,6 +35,7 @@ def test_one_flipped_bit_breaks_the_checksum(message: mh.MobilityMessage, src: b
     assert not mh.checksum_ok(bytes(data), src, dst)
 
 
+@some.unhurried
 @given(some.icmpv6_messages, some.addresses, some.addresses)
 def test_an_icmpv6_message_survives_building_and_parsing(message: icmp.Icmpv6Message, src: bytes, dst: bytes) -> None:
     data = icmp.build_icmpv6(message, src, dst)
@@ -42,6 +46,7 @@ def test_an_icmpv6_message_survives_building_and_parsing(message: icmp.Icmpv6Mes
 upper_layers = some.u8.filter(lambda kind: kind not in ipv6.EXTENSION_HEADERS)
 
 
+@some.unhurried
 @given(
     some.addresses,
     some.addresses,
@@ -63,6 +68,7 @@ def test_a_packet_survives_building_and_parsing(
     assert packet.upper_destination == (dst if routing is None else routing)
 
 
+@some.unhurried
 @given(some.addresses, upper_layers, st.binary(max_size=100))
 def test_what_raw_sockets_deliver_of_a_packet_parses_alike(home: bytes, upper: int, payload: bytes) -> None:
     src, dst = bytes(15) + b"\1", bytes(15) + b"\2"
