@@ -34,7 +34,7 @@ def spawn(command: list[str], environment: dict[str, str], *, log: Path, enter: 
     except BaseException:
         os.close(reader)
         raise
-    pid, _, problem = report.decode("utf-8", "replace").partition(" ")
+    pid, _space, problem = report.decode("utf-8", "replace").partition(" ")
     if problem or not pid.isdigit():
         raise OSError(problem or "the new process ended before it reported")
     return int(pid)

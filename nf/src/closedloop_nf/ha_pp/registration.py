@@ -44,7 +44,7 @@ class Registrar:
     def tick(self, now: Instant) -> None:
         """Ask mobile nodes whose lifetime nears its end to refresh."""
         while self._refresh and self._refresh[0][0] <= now.mono:
-            _, home_address = heapq.heappop(self._refresh)
+            _due, home_address = heapq.heappop(self._refresh)
             due = self._refresh_at.get(home_address)
             if due is None:
                 continue

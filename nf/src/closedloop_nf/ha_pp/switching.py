@@ -42,7 +42,7 @@ class Switcher:
             target = self._targets.get(home_address)
             if target is None or target[2] != due:
                 continue
-            home_agents, attempt, _ = target
+            home_agents, attempt, _due = target
             if attempt == ATTEMPTS or not self._send(home_address, home_agents, now):
                 del self._targets[home_address]
                 continue

@@ -66,7 +66,7 @@ class LinkClient(asyncio.Protocol):
         if self._dialling is not None:
             self._dialling.cancel()
         self.hang_up()
-        for _ in range(50):
+        for _attempt in range(50):
             if self._transport is None:
                 return
             await asyncio.sleep(0.01)

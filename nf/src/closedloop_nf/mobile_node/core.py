@@ -312,7 +312,7 @@ class MobileNodeCore:
             return []
         if not self.prefixes.advertisement(message.identifier, message.options, now):
             return self._solicit_prefixes(now)
-        return [Emit(now, "prefixes_advertised", {"prefixes": " ".join(str(prefix) for prefix, _ in self.prefixes.advertised)})]
+        return [Emit(now, "prefixes_advertised", {"prefixes": " ".join(str(prefix) for prefix, _lifetimes in self.prefixes.advertised)})]
 
     # --- Mobility Header ---------------------------------------------------------------------------------------------
 

@@ -85,13 +85,13 @@ async def serve_http(
     """
     from aiohttp import web
 
-    async def healthz(_: web.Request) -> web.Response:
+    async def healthz(_request: web.Request) -> web.Response:
         return _condition(probes.healthz)
 
-    async def readyz(_: web.Request) -> web.Response:
+    async def readyz(_request: web.Request) -> web.Response:
         return _condition(probes.readyz)
 
-    async def metrics(_: web.Request) -> web.Response:
+    async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=probes.metrics(), headers={"Content-Type": METRICS_TYPE})
 
     def _condition(ask: Condition) -> web.Response:
@@ -118,7 +118,7 @@ def _require(token: bytes) -> Any:
     @web.middleware
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path not in OPEN_PATHS:
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            scheme, _space, given = request.headers.get("Authorization", "").partition(" ")
             if not hmac.compare_digest(given.strip().encode("utf-8", "replace"), token) or scheme.lower() != "bearer":
                 return web.json_response(
                     {"error": {"code": "unauthorized", "field": "Authorization", "message": "send 'Authorization: Bearer <token>'"}},

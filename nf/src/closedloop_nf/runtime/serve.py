@@ -19,18 +19,18 @@ from closedloop_nf.runtime.clock import Instant, now
 log = logging.getLogger("closedloop_nf.serve")
 
 C = TypeVar("C")
-InputT = TypeVar("InputT", contravariant=True)
-ActionT = TypeVar("ActionT", covariant=True)
+InputT_contra = TypeVar("InputT_contra", contravariant=True)
+ActionT_co = TypeVar("ActionT_co", covariant=True)
 I = TypeVar("I")  # noqa: E741 - the input type; its long names are taken by the protocol's variances
 A = TypeVar("A")
 
 
-class Core(Protocol[InputT, ActionT]):
+class Core(Protocol[InputT_contra, ActionT_co]):
     """A state machine without I/O (docs/architecture.md)."""
 
-    def handle(self, event: InputT, now: Instant, /) -> Iterable[ActionT]: ...
+    def handle(self, event: InputT_contra, now: Instant, /) -> Iterable[ActionT_co]: ...
 
-    def tick(self, now: Instant, /) -> Iterable[ActionT]: ...
+    def tick(self, now: Instant, /) -> Iterable[ActionT_co]: ...
 
     def deadline(self) -> float | None: ...
 

@@ -161,14 +161,14 @@ def parse_packet(raw: bytes) -> Ipv6Packet:
             options_seen += 1
             if options_seen > 2:
                 raise ParseError(Reason.HEADER_DUPLICATE, begin)
-            next_header, position, found, _care_of = _parse_options(raw, begin, home_address_allowed=True)
+            next_header, position, found, _others = _parse_options(raw, begin, home_address_allowed=True)
             if found is not None and home is not None:
                 raise ParseError(Reason.OPTION_DUPLICATE, begin)
             home = home if found is None else found
         else:
             if begin != 40:
                 raise ParseError(Reason.HEADER_ORDER, begin)
-            next_header, position, *_options = _parse_options(raw, begin, home_address_allowed=False)
+            next_header, position, *_rest = _parse_options(raw, begin, home_address_allowed=False)
     return Ipv6Packet(header, home, routing, next_header, raw[position:], position)
 
 
