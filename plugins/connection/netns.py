@@ -12,7 +12,7 @@ description:
   - Commands run by C(ip netns exec), which also shows the namespace's own devices below C(/sys). Files are those of the machine.
   - Entering a namespace needs root.
 author:
-  - The closedloop.mobility contributors
+  - The closedloop.mobility contributors (@closedloop)
 version_added: "0.1.0"
 options:
   netns:

@@ -25,7 +25,7 @@ options:
     type: str
     required: true
 author:
-  - The closedloop.mobility contributors
+  - The closedloop.mobility contributors (@closedloop)
 """
 
 EXAMPLES = r"""

@@ -45,7 +45,7 @@ options:
     choices: [present, absent]
     default: present
 author:
-  - The closedloop.mobility contributors
+  - The closedloop.mobility contributors (@closedloop)
 extends_documentation_fragment:
   - closedloop.mobility.in_process
 """

@@ -41,7 +41,7 @@ options:
     type: int
     default: 2000
 author:
-  - The closedloop.mobility contributors
+  - The closedloop.mobility contributors (@closedloop)
 requirements:
   - pyroute2
 extends_documentation_fragment:

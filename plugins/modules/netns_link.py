@@ -72,7 +72,7 @@ options:
     choices: [present, absent]
     default: present
 author:
-  - The closedloop.mobility contributors
+  - The closedloop.mobility contributors (@closedloop)
 requirements:
   - pyroute2
 seealso:

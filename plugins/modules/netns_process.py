@@ -57,7 +57,7 @@ options:
     type: int
     default: 5000
 author:
-  - The closedloop.mobility contributors
+  - The closedloop.mobility contributors (@closedloop)
 requirements:
   - setpriv of util-linux
 seealso:

@@ -36,7 +36,7 @@ options:
     type: int
     default: 5000
 author:
-  - The closedloop.mobility contributors
+  - The closedloop.mobility contributors (@closedloop)
 requirements:
   - ping of iputils
 seealso:
