@@ -39,15 +39,15 @@ class MobileNodeCore:
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
         self._settings = settings
-        self._clock = ReplayClock()
+        self.clock = ReplayClock()
         self._security = Security(settings.security, settings.home_address)
         self.movement = Movement(settings)
-        self.registration = Registration(settings, self._security, self._clock, rng)
+        self.registration = Registration(settings, self._security, self.clock, rng)
         self.home_agents = HomeAgents(settings.home_agents)
         self.discovery = Discovery(settings.timers, rng)
         self.prefixes = HomePrefixes(settings, rng)
         self.counters: Counter[str] = Counter()
-        self._reception = Reception(settings, self._security, self._clock, self.counters)
+        self._reception = Reception(settings, self._security, self.clock, self.counters)
         self.place: Attachment | None = None
         """Where the node is registered from or about to be; None while no link carries it."""
         self._placed: bool | None = None

@@ -81,7 +81,7 @@ class HomePrefixes:
             return False
         self._due = None
         informations = [option for option in options if isinstance(option, PrefixInformation)]
-        self.advertised = tuple((_prefix(option), option.valid_lifetime) for option in informations)
+        self.advertised = tuple((network_of(option), option.valid_lifetime) for option in informations)
         lifetime = next((valid for prefix, valid in self.advertised if prefix == self._settings.home_prefix), None)
         if lifetime is None or lifetime == INFINITE:
             self.valid_until = self._renew_at = None
@@ -98,7 +98,7 @@ class HomePrefixes:
         return max(LIFETIME_UNIT_S, min(self._settings.lifetime_s, int(self.valid_until - now.mono)))
 
 
-def _prefix(option: PrefixInformation) -> Prefix:
+def network_of(option: PrefixInformation) -> Prefix:
     """The prefix without the host part that the Router Address bit allows (RFC 6275 section 7.2)."""
     shift = 128 - option.prefix_length
     return Prefix((int.from_bytes(option.prefix, "big") >> shift << shift).to_bytes(16, "big"), option.prefix_length)
