@@ -40,14 +40,14 @@ sanity: setup ## ansible-test sanity and units on the built artifact
 molecule: setup ## every molecule scenario
 	@$(STAGES) molecule
 
-lint: setup ## ruff, mypy, yamllint, ansible-lint, changelog, reference pages
+lint: setup ## ruff, mypy, yamllint, ansible-lint, changelog, generated files
 	@$(STAGES) lint
 
 format: setup ## let ruff lay out the Python files
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-reference: setup ## write docs/reference/ anew from roles and modules
-	@.venv/bin/python scripts/reference.py
+reference: setup ## write what is generated anew: docs/reference/, tests/sanity/ignore-2.19.txt
+	@.venv/bin/python scripts/reference.py && .venv/bin/python scripts/sanity_ignores.py
 
 nightly: setup ## the simulation with new seeds until it is stopped
 	@.venv/bin/python -m tests.simulation

@@ -66,6 +66,7 @@ def lint() -> list[Check]:
         tool("ansible-lint", "--offline"),
         tool("antsibull-changelog", "lint"),
         python("scripts/reference.py", "--check"),
+        python("scripts/sanity_ignores.py", "--check"),
     ]
 
 
