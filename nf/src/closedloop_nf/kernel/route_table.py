@@ -1,0 +1,98 @@
+"""The namespace's rtnetlink state as the data plane uses it: one socket, look-ups by name, and removal of everything that is ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from closedloop_nf.kernel import messages as m
+from closedloop_nf.kernel.errors import KernelError
+from closedloop_nf.kernel.netlink import Netlink
+
+_GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""The kernel's ways to say that what should be deleted does not exist."""
+
+
+class RouteTable:
+    """Opens its socket on first use."""
+
+    def __init__(self) -> None:
+        self._netlink: Netlink | None = None
+
+    @property
+    def netlink(self) -> Netlink:
+        if self._netlink is None:
+            self._netlink = Netlink()
+        return self._netlink
+
+    def close(self) -> None:
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+
+    def add(self, what: str, message: bytes) -> None:
+        """Apply one change; an identical object that is there already is no error."""
+        self.netlink.request(what, message, tolerate=(errno.EEXIST,))
+
+    def delete(self, what: str, message: bytes) -> None:
+        """Delete one object; one that is gone already is no error."""
+        self.netlink.request(what, message, tolerate=_GONE)
+
+    def delete_all(self, messages: list[bytes]) -> None:
+        """Delete many. Raises KernelError with the first failure that is not absence."""
+        failures = self.netlink.batch(messages, tolerate=_GONE)
+        if failures:
+            _, code, hint = failures[0]
+            raise KernelError(code, f"{len(failures)} of {len(messages)} deletions refused, first: {os.strerror(code)} {hint}")
+
+    def link(self, interface: str) -> m.Link:
+        """The interface of that name. Raises KernelError that names it."""
+        for _, payload in self.netlink.dump(m.RTM_GETLINK, m.LINK_DUMP):
+            found = m.parse_link(payload)
+            if found.name == interface:
+                return found
+        raise KernelError(
+            errno.ENODEV, f"interface {interface!r} does not exist in this network namespace; create it or correct the configuration"
+        )
+
+    def addresses(self) -> list[m.InterfaceAddress]:
+        """All IPv6 addresses of the namespace."""
+        return [m.parse_address(payload) for _, payload in self.netlink.dump(m.RTM_GETADDR, m.ADDRESS_DUMP)]
+
+    def rules(self) -> list[m.Rule]:
+        """All IPv6 routing rules."""
+        return [m.parse_rule(payload) for _, payload in self.netlink.dump(m.RTM_GETRULE, m.RULE_DUMP)]
+
+    def our_routes(self) -> list[bytes]:
+        """Deletions of every route with our protocol number, in whatever table."""
+        owned = (m.route_owner_and_deletion(payload) for _, payload in self.netlink.dump(m.RTM_GETROUTE, m.ROUTE_DUMP))
+        return [deletion for protocol, deletion in owned if protocol == m.PROTOCOL]
+
+    def our_proxy_neighbours(self) -> list[bytes]:
+        """Deletions of every proxy neighbour with our protocol number."""
+        owned = (m.neighbour_owner_and_deletion(payload) for _, payload in self.netlink.dump(m.RTM_GETNEIGH, m.PROXY_NEIGHBOUR_DUMP))
+        return [deletion for protocol, deletion in owned if protocol == m.PROTOCOL]
+
+    def our_addresses(self) -> list[m.InterfaceAddress]:
+        """Addresses that a data plane of ours added."""
+        return [found for found in self.addresses() if found.protocol == m.PROTOCOL]
+
+    # --- the rule that sends marked packets to decapsulation before the local table -----------------------------------------------------
+
+    def insert_before_local(self, fwmark: int, table: int) -> None:
+        """Marked packets look into `table` first, all others into the local table as ever.
+
+        The kernel's rule for the local table has the smallest number there is, 0, and a new rule of the same number goes behind it: so the local rule
+        is doubled at 1, ours is put at 0, and the original is deleted. The local table is looked up at every moment in between.
+        """
+        self.add("rule 1 lookup local", m.rule(1, m.TABLE_LOCAL, protocol=m.PROTOCOL))
+        self.add(f"rule 0 fwmark {fwmark:#x} lookup {table}", m.rule(0, table, fwmark=fwmark))
+        self.delete("rule 0 lookup local", m.rule(0, m.TABLE_LOCAL, delete=True))
+
+    def restore_rules(self) -> None:
+        """Remove our rules; the local table gets its own rule back first."""
+        ours = [found for found in self.rules() if found.protocol == m.PROTOCOL]
+        if not any(found.table == m.TABLE_LOCAL and found.priority == 0 for found in self.rules()):
+            kernel = 2
+            self.add("rule 0 lookup local", m.rule(0, m.TABLE_LOCAL, protocol=kernel))
+        self.delete_all([m.rule(found.priority, found.table, delete=True, fwmark=found.fwmark, source=found.source) for found in ours])
