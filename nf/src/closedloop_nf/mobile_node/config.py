@@ -15,6 +15,8 @@ from closedloop_nf.wire.ipv6 import is_unicast_routable
 
 Interface = Annotated[str, Meta(min_length=1, max_length=15, description="Network interface of this namespace.")]
 
+Spi = Annotated[int, Meta(ge=256, le=0xFFFFFFFF, description="Index of the mobility security association, 256 or more.")]
+
 
 class TimersConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Protocol constants (RFC 6275 sections 12 and 13). The defaults are the RFC's."""
@@ -57,7 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="rfc4285: MN-HA authentication with timestamps; needs spi and key_file. none: for foreign peers in closed networks."
         ),
     ] = "rfc4285"
-    spi: Annotated[int | None, Meta(ge=256, le=0xFFFFFFFF, description="Index of the mobility security association, 256 or more.")] = None
+    spi: Spi | None = None
     key_file: Annotated[Path | None, Meta(description="File with its key in hexadecimal; not readable by others.")] = None
     timestamp_window_s: Annotated[
         float, Meta(gt=0, le=3600, description="How far the time in a Home Agent Switch may be off (RFC 4285 section 6).")
