@@ -8,16 +8,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-from closedloop_nf.link.messages import Binding
+from closedloop_nf.ha_pp.known import Known
 from closedloop_nf.wire import authentication, mobility
-from closedloop_nf.wire.mobility_options import AlternateCareOfAddress, Authentication, NonceIndices, ReplayProtection
-from closedloop_nf.wire.status import BindingStatus
+from closedloop_nf.wire.authentication import VerifyResult
+from closedloop_nf.wire.ipv6 import is_unicast_routable
+from closedloop_nf.wire.mobility import FLAG_LINK_LOCAL
+from closedloop_nf.wire.mobility_options import (
+    AlternateCareOfAddress,
+    Authentication,
+    BindingAuthorizationData,
+    NonceIndices,
+    ReplayProtection,
+)
+from closedloop_nf.wire.status import AuthenticationSubtype, BindingStatus
 
 SEQUENCE_WINDOW = 1 << 15
 LIFETIME_UNIT_S = 4
+
+_LOW_32 = 0xFFFF_FFFF
+_LINK_LOCAL_PREFIX = b"\xfe\x80" + bytes(6)
+_AUTHENTICATION_REASON = {
+    VerifyResult.MISSING: "authentication_missing",
+    VerifyResult.UNKNOWN_SPI: "spi_unknown",
+    VerifyResult.BAD_AUTHENTICATOR: "authenticator_wrong",
+    VerifyResult.NOT_LAST: "authentication_not_last",
+}
 
 
 class Discard(NamedTuple):
@@ -26,6 +43,8 @@ class Discard(NamedTuple):
 
 class Reject(NamedTuple):
     status: int
+    reason: str
+    """Short token of a closed set, a metrics label; finer than the status."""
     sequence: int
     home_address: bytes
     care_of_address: bytes
@@ -39,15 +58,15 @@ class Reject(NamedTuple):
 class Accept(NamedTuple):
     home_address: bytes
     care_of_address: bytes
-    reply_to: bytes
-    """Source address of the Binding Update, where the acknowledgement goes (RFC 6275 section 9.5.4)."""
+    source: bytes
+    """Source address of the Binding Update; refusals and answers to a deregistration go there (RFC 6275 section 9.5.4)."""
     sequence: int
     lifetime_s: int
     flags: int
-    acknowledge: bool
     spi: int | None
     timestamp: int
-    needs_dad: bool
+    needs_dad: tuple[bytes, ...]
+    """Addresses that nobody on the home link may use: the home address of a new binding, with the L bit its link-local sibling too."""
 
 
 Verdict = Discard | Reject | Accept
@@ -57,18 +76,13 @@ class Policy(NamedTuple):
     """What the home agent allows. home_prefixes: (16 octets, length)."""
 
     home_prefixes: list[tuple[bytes, int]]
+    reserved: frozenset[bytes]
+    """Addresses of home agents themselves and anycast addresses: neither a home nor a care-of address."""
     max_lifetime_s: int
     authentication_required: bool
     timestamp_window_s: float
     serving: bool
     """False on a standby: home registrations are answered 129."""
-
-
-def is_unicast_routable(address: bytes) -> bool:
-    """Neither unspecified, loopback, multicast, link-local nor IPv4-mapped."""
-    if address[0] == 0xFF or (address[0] == 0xFE and address[1] & 0xC0 == 0x80):
-        return False
-    return address[:10] != bytes(10)
 
 
 def in_prefix(address: bytes, prefix: bytes, length: int) -> bool:
@@ -77,9 +91,24 @@ def in_prefix(address: bytes, prefix: bytes, length: int) -> bool:
     return int.from_bytes(address) >> shift == int.from_bytes(prefix) >> shift
 
 
+def link_local(home_address: bytes) -> bytes:
+    """The link-local address with the home address's interface identifier (RFC 6275 section 10.3.1, L bit)."""
+    return _LINK_LOCAL_PREFIX + home_address[8:]
+
+
 def sequence_is_newer(received: int, last: int) -> bool:
     """RFC 6275 section 9.5.1: greater than the last one modulo 2**16, within half the space."""
     return 0 < (received - last) % (1 << 16) < SEQUENCE_WINDOW
+
+
+def mismatch_timestamp(received: int, newest: int, wall: float) -> int:
+    """Timestamp of an acknowledgement with status 144 (RFC 4285 section 6): our seconds, the sender's fraction of a second.
+
+    Never one that would be refused again as not newer than `newest`, the last one accepted (0: none).
+    """
+    seconds = max(authentication.ntp_timestamp(wall) >> 32, newest >> 32)
+    timestamp = seconds << 32 | received & _LOW_32
+    return timestamp if timestamp > newest else timestamp + (1 << 32)
 
 
 def judge(
@@ -90,19 +119,17 @@ def judge(
     *,
     policy: Policy,
     wall: float,
-    binding_of: Callable[[bytes], Binding | None],
-    key_of: Callable[[bytes, int], bytes | None],
+    known: Known,
 ) -> Verdict:
     """Judge one Binding Update.
 
-    data: the Mobility Header message as received (what RFC 4285 authenticates). wall: UNIX seconds. binding_of: the present binding of a
-    home address; key_of: the MN-HA key of (home address, SPI).
+    data: the Mobility Header message as received (what RFC 4285 authenticates). wall: UNIX seconds.
     """
     home_address = source if home_address_option is None else home_address_option
     if not is_unicast_routable(home_address):
         return Discard("home_address_not_unicast")
     care_of_address = source
-    nonce_indices = False
+    nonce_indices = authorization_data = False
     spi: int | None = None
     timestamp = 0
     for option in update.options:
@@ -110,54 +137,65 @@ def judge(
             care_of_address = option.address
         elif isinstance(option, NonceIndices):
             nonce_indices = True
+        elif isinstance(option, BindingAuthorizationData):
+            authorization_data = True
         elif isinstance(option, Authentication):
-            spi = option.spi
+            if option.subtype == AuthenticationSubtype.MN_HA:
+                spi = option.spi
         elif isinstance(option, ReplayProtection):
             timestamp = option.timestamp
     if not is_unicast_routable(source) or not is_unicast_routable(care_of_address):
         return Discard("care_of_address_not_unicast")
+    binding = known.bindings.get(home_address)
 
     if not update.home_registration:
-        # A correspondent registration needs nonces that a home agent never hands out (section 9.4).
-        if not nonce_indices:
+        # A correspondent registration needs nonces that a home agent never hands out (section 9.4): their indices are always expired.
+        if not nonce_indices or not authorization_data:
             return Discard("correspondent_registration_without_nonces")
-        return Reject(BindingStatus.EXPIRED_NONCES, update.sequence, home_address, care_of_address, source, None, 0)
+        status, reason = BindingStatus.EXPIRED_NONCES, "nonces_expired"
+        if binding is not None:
+            status, reason = BindingStatus.REGISTRATION_TYPE_CHANGE, "registration_type_change"
+        return Reject(status, reason, update.sequence, home_address, care_of_address, source, None, 0)
+    if nonce_indices:
+        return Discard("home_registration_with_nonces")
 
     if policy.authentication_required:
-        refusal = _authenticate(update, data, source, home_address, care_of_address, spi, timestamp, policy, wall, binding_of, key_of)
+        refusal = _authenticate(update, data, source, home_address, care_of_address, spi, timestamp, policy, wall, known)
         if refusal is not None:
             return refusal
     else:
         spi, timestamp = None, 0
 
-    def reject(status: int, sequence: int = update.sequence) -> Reject:
-        return Reject(status, sequence, home_address, care_of_address, source, spi, timestamp)
+    def reject(status: BindingStatus, reason: str, sequence: int = update.sequence) -> Reject:
+        return Reject(status, reason, sequence, home_address, care_of_address, source, spi, timestamp)
 
     if not policy.serving:
-        return reject(BindingStatus.ADMINISTRATIVELY_PROHIBITED)
-    if not any(in_prefix(home_address, prefix, length) for prefix, length in policy.home_prefixes):
-        return reject(BindingStatus.NOT_HOME_SUBNET)
-    known = binding_of(home_address)
-    if known is not None and not sequence_is_newer(update.sequence, known.sequence):
-        return reject(BindingStatus.SEQUENCE_OUT_OF_WINDOW, known.sequence)
+        return reject(BindingStatus.ADMINISTRATIVELY_PROHIBITED, "standby")
+    if binding is not None and not sequence_is_newer(update.sequence, binding.sequence):
+        return reject(BindingStatus.SEQUENCE_OUT_OF_WINDOW, "sequence", binding.sequence)
+    if not _at_home(home_address, policy):
+        return reject(BindingStatus.NOT_HOME_SUBNET, "not_home_subnet")
+    if home_address in policy.reserved:
+        return reject(BindingStatus.ADMINISTRATIVELY_PROHIBITED, "home_address_reserved")
     lifetime_s = min(update.lifetime * LIFETIME_UNIT_S, policy.max_lifetime_s // LIFETIME_UNIT_S * LIFETIME_UNIT_S)
     if care_of_address == home_address:
         lifetime_s = 0
-    if lifetime_s == 0 and known is None:
-        return reject(BindingStatus.NOT_HOME_AGENT)
-    flags = update.acknowledge << 15 | update.home_registration << 14 | update.link_local << 13
-    return Accept(
-        home_address,
-        care_of_address,
-        source,
-        update.sequence,
-        lifetime_s,
-        flags,
-        update.acknowledge,
-        spi,
-        timestamp,
-        needs_dad=lifetime_s > 0 and known is None,
-    )
+    if lifetime_s == 0 and binding is None:
+        return reject(BindingStatus.NOT_HOME_AGENT, "no_binding")
+    if lifetime_s and (care_of_address in policy.reserved or _at_home(care_of_address, policy)):
+        # A tunnel that ends where tunnels begin would carry its own packets for ever.
+        return reject(BindingStatus.INVALID_CARE_OF_ADDRESS, "care_of_address_at_home")
+    needs_dad: tuple[bytes, ...] = ()
+    if lifetime_s:
+        if binding is None:
+            needs_dad = (home_address,)
+        if update.link_local and (binding is None or not binding.flags & FLAG_LINK_LOCAL):
+            needs_dad += (link_local(home_address),)
+    return Accept(home_address, care_of_address, source, update.sequence, lifetime_s, update.flags, spi, timestamp, needs_dad)
+
+
+def _at_home(address: bytes, policy: Policy) -> bool:
+    return any(in_prefix(address, prefix, length) for prefix, length in policy.home_prefixes)
 
 
 def _authenticate(
@@ -170,22 +208,23 @@ def _authenticate(
     timestamp: int,
     policy: Policy,
     wall: float,
-    binding_of: Callable[[bytes], Binding | None],
-    key_of: Callable[[bytes, int], bytes | None],
-) -> Verdict | None:
+    known: Known,
+) -> Reject | None:
     """RFC 4285 sections 5 and 6: None when the Binding Update is genuine and fresh."""
+
+    def reject(status: BindingStatus, reason: str, signed_by: int | None, clock: int = 0) -> Reject:
+        return Reject(status, reason, update.sequence, home_address, care_of_address, source, signed_by, clock)
+
     result = authentication.verify(
-        data, care_of_address=care_of_address, home_address=home_address, key_for_spi=lambda index: key_of(home_address, index)
+        data, care_of_address=care_of_address, home_address=home_address, key_for_spi=lambda index: known.key(home_address, index)
     )
-    if result is not authentication.VerifyResult.OK:
-        return Reject(BindingStatus.AUTHENTICATION_FAILED, update.sequence, home_address, care_of_address, source, None, 0)
+    if result is not VerifyResult.OK:
+        return reject(BindingStatus.AUTHENTICATION_FAILED, _AUTHENTICATION_REASON[result], None)
     if timestamp == 0:
-        return Reject(BindingStatus.MESSAGE_ID_REQUIRED, update.sequence, home_address, care_of_address, source, spi, 0)
-    known = binding_of(home_address)
-    stale = known is not None and timestamp <= known.timestamp
-    if stale or abs(authentication.unix_seconds(timestamp) - wall) > policy.timestamp_window_s:
-        # Our own clock goes back, so that the mobile node can adjust (section 6); never a time that would be stale again.
-        clock = authentication.ntp_timestamp(wall)
-        clock = clock if known is None else max(clock, known.timestamp + 1)
-        return Reject(BindingStatus.ID_MISMATCH, update.sequence, home_address, care_of_address, source, spi, clock)
+        return reject(BindingStatus.MESSAGE_ID_REQUIRED, "timestamp_missing", spi)
+    newest = known.newest_timestamp(home_address)
+    if timestamp <= newest:
+        return reject(BindingStatus.ID_MISMATCH, "timestamp_not_newer", spi, mismatch_timestamp(timestamp, newest, wall))
+    if abs(authentication.unix_seconds(timestamp) - wall) > policy.timestamp_window_s:
+        return reject(BindingStatus.ID_MISMATCH, "timestamp_out_of_window", spi, mismatch_timestamp(timestamp, newest, wall))
     return None

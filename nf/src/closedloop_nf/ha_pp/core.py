@@ -18,12 +18,12 @@ from closedloop_nf.ha_pp.events import (
     LinkConnected,
     LinkMessage,
     MobilityReceived,
-    RenewLease,
     SendLink,
     SocketState,
     Stop,
 )
 from closedloop_nf.ha_pp.ownership import Ownership
+from closedloop_nf.ha_pp.refresh import Refresher
 from closedloop_nf.ha_pp.registration import Registrar
 from closedloop_nf.ha_pp.session import Session
 from closedloop_nf.ha_pp.state import Parameters, State
@@ -36,29 +36,32 @@ from closedloop_nf.wire.status import BindingErrorStatus
 
 
 class PacketProcessor:
-    """One HA-PP process from start to end. rng: jitter of reconnection only."""
+    """One HA-PP process from start to end. rng: jitter of reconnection and the order of equals in a DHAAD reply."""
 
     def __init__(self, parameters: Parameters, rng: random.Random) -> None:
         self.state = State(parameters)
-        self.ownership = Ownership(self.state)
+        self.refresher = Refresher(self.state)
+        self.ownership = Ownership(self.state, self.refresher)
         self.session = Session(self.state, self.ownership, rng)
         self.registrar = Registrar(self.state, self.ownership)
         self.switcher = Switcher(self.state)
+        self._rng = rng
         self._stopped = False
 
     def deadline(self) -> float | None:
         """Monotonic seconds of the next tick wanted; None: none."""
         if self._stopped:
             return None
-        parts = (self.ownership.deadline(), self.session.deadline(), self.registrar.deadline(), self.switcher.deadline())
+        parts = (self.ownership.deadline(), self.session.deadline(), self.refresher.deadline(), self.switcher.deadline())
         return min((at for at in parts if at is not None), default=None)
 
     def tick(self, now: Instant) -> list[Action]:
         if not self._stopped:
             self.session.tick(now)
-            self.ownership.tick()
+            self.ownership.tick(now)
+            self.session.installed(now)
             self.switcher.tick(now)
-            self.registrar.tick(now)
+            self.refresher.tick(now)
         return self.state.take_actions()
 
     def handle(self, event: Input, now: Instant) -> list[Action]:
@@ -72,9 +75,9 @@ class PacketProcessor:
             case HomeAddressOptionReceived():
                 self._home_address_option(event.source, event.destination, event.home_address, now)
             case Icmpv6Received():
-                discovery.answer(self.state, event, now)
+                discovery.answer(self.state, event, now, self._rng)
             case LinkConnected():
-                self.session.connect_done()
+                self.session.connect_done(now)
             case LinkClosed():
                 self.registrar.link_closed()
                 self.session.closed(now)
@@ -132,7 +135,7 @@ class PacketProcessor:
             self._binding_error(BindingErrorStatus.UNKNOWN_BINDING, source, destination, home_address, now)
 
     def _binding_error(self, status: BindingErrorStatus, source: bytes, destination: bytes, home_address: bytes, now: Instant) -> None:
-        if source[0] != 0xFF and any(source) and self.state.unsolicited.take(now):
+        if source[0] != 0xFF and any(source) and self.state.unauthenticated.take(now):
             self.state.counters["binding_errors_sent"] += 1
             self.state.out.append(
                 replies.binding_error(source=destination, destination=source, status=int(status), home_address=home_address)
@@ -142,13 +145,15 @@ class PacketProcessor:
 
     def _link(self, message: messages.ToPacketProcessor, now: Instant) -> None:
         state = self.state
+        if not self.session.admits(message, now):
+            return
         match message:
-            case messages.BeatAck():
-                self.session.beat_acknowledged(message)
             case messages.Registered():
                 home_address = self.registrar.registered(message, now)
                 if home_address is not None:
-                    self.switcher.done(home_address)
+                    self.switcher.registered(home_address)
+            case messages.BeatAck():
+                self.session.beat_acknowledged(message, now)
             case messages.Bindings():
                 self.ownership.apply(message.rows)
                 for row in message.rows:
@@ -162,6 +167,7 @@ class PacketProcessor:
                 self.session.snapshot_done(message, now)
             case messages.HomeAgents():
                 state.home_agents = list(message.rows)
+                state.policy_changed()
             case messages.Revoke():
                 self.switcher.done(message.home_address)
                 self.ownership.revoke(message.home_address)
@@ -171,6 +177,7 @@ class PacketProcessor:
             case messages.Relinquish():
                 state.role = "standby"
                 self.ownership.stop_all()
+                self.switcher.stop()
                 state.log("relinquished")
                 state.out.append(SendLink(messages.Relinquished(message.revision)))
             case messages.SwitchHomeAgent():
@@ -181,14 +188,17 @@ class PacketProcessor:
                 assert_never(message)
 
     def _adopt(self, message: messages.Adopt, now: Instant) -> None:
+        """Take over: role and address at once, the bindings piece by piece."""
         state = self.state
-        state.role = "active"
-        taken = [row.home_address for row in state.known.bindings.values() if row.owner == message.previous_owner]
-        self.ownership.adopt(message)
+        state.role, state.epoch = "active", message.epoch
+        taken = self.ownership.adopt(message)
         if message.shared_address:
+            state.shared_address = message.shared_address
+            state.policy_changed()
             self.ownership.take_address(message.shared_address, on_home_link=True, now=now)
-        elif now.mono < state.lease_until:
-            state.out.append(RenewLease(state.lease_until))
+        else:
+            self.ownership.open_gate(now)
+        self.ownership.tick(now)
         state.log("adopted", previous_owner=message.previous_owner, bindings=len(taken), epoch=message.epoch)
         if message.switch and state.address is not None:
             self.switcher.begin(taken, [state.address], now)

@@ -112,7 +112,15 @@ class Install(msgspec.Struct, frozen=True, gc=False):
     rows: list[tuple[bytes, bytes]]
 
 
+class Defend(msgspec.Struct, frozen=True, gc=False):
+    """Answer neighbour solicitations for these addresses on the home link, without a tunnel (the L bit's link-local addresses)."""
+
+    addresses: list[bytes]
+
+
 class Remove(msgspec.Struct, frozen=True, gc=False):
+    """End what Install or Defend began for these addresses."""
+
     home_addresses: list[bytes]
 
 
@@ -131,6 +139,12 @@ class TakeAddress(msgspec.Struct, frozen=True, gc=False):
 
     address: bytes
     on_home_link: bool
+
+
+class AnswerAnycast(msgspec.Struct, frozen=True, gc=False):
+    """Be reachable at exactly these Mobile IPv6 Home-Agents anycast addresses (RFC 6275 section 10.5), no others."""
+
+    addresses: list[bytes]
 
 
 class DropAddress(msgspec.Struct, frozen=True, gc=False):
@@ -167,10 +181,12 @@ Action = (
     | SendMobility
     | SendIcmpv6
     | Install
+    | Defend
     | Remove
     | RenewLease
     | RevokeLease
     | TakeAddress
+    | AnswerAnycast
     | DropAddress
     | Announce
     | StartDad

@@ -13,6 +13,7 @@ class Known:
     def __init__(self) -> None:
         self.bindings: dict[bytes, Binding] = {}
         self._keys: dict[bytes, dict[int, bytes]] = {}
+        self._timestamps: dict[bytes, int] = {}
         self._snapshot: set[bytes] | None = None
         self._snapshot_keys: set[tuple[bytes, int]] | None = None
 
@@ -29,16 +30,20 @@ class Known:
         gone = [home_address for home_address in self.bindings if home_address not in seen]
         for home_address in gone:
             del self.bindings[home_address]
-        for home_address in list(self._keys):
-            keys = self._keys[home_address]
-            for spi in [spi for spi in keys if (home_address, spi) not in seen_keys]:
-                del keys[spi]
-            if not keys:
-                del self._keys[home_address]
+        for stale in [(home, spi) for home, keys in self._keys.items() for spi in keys if (home, spi) not in seen_keys]:
+            self._forget_key(*stale)
         return gone
+
+    def _forget_key(self, home_address: bytes, spi: int) -> None:
+        keys = self._keys.get(home_address, {})
+        keys.pop(spi, None)
+        if not keys:
+            self._keys.pop(home_address, None)
 
     def learn(self, row: Binding) -> None:
         """Apply one row; lifetime_s 0 removes."""
+        if row.timestamp:
+            self._timestamps[row.home_address] = max(row.timestamp, self._timestamps.get(row.home_address, 0))
         if row.lifetime_s == 0:
             self.bindings.pop(row.home_address, None)
             return
@@ -46,13 +51,19 @@ class Known:
         if self._snapshot is not None:
             self._snapshot.add(row.home_address)
 
+    def newest_timestamp(self, home_address: bytes) -> int:
+        """The newest RFC 4285 timestamp accepted from this node, 0 for none.
+
+        It outlives the binding: what a node sent before it deregistered must not bind it again.
+        """
+        return self._timestamps.get(home_address, 0)
+
     def learn_keys(self, rows: Iterable[SecurityAssociation]) -> None:
         for row in rows:
-            keys = self._keys.setdefault(row.home_address, {})
             if row.removed:
-                keys.pop(row.spi, None)
-            else:
-                keys[row.spi] = row.key
+                self._forget_key(row.home_address, row.spi)
+                continue
+            self._keys.setdefault(row.home_address, {})[row.spi] = row.key
             if self._snapshot_keys is not None:
                 self._snapshot_keys.add((row.home_address, row.spi))
 

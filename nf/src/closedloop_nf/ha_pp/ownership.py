@@ -6,86 +6,121 @@ from collections import deque
 
 import msgspec
 
-from closedloop_nf.ha_pp.events import Announce, DropAddress, Install, Remove, RenewLease, RevokeLease, TakeAddress
-from closedloop_nf.ha_pp.state import State
+from closedloop_nf.ha_pp.binding_update import link_local
+from closedloop_nf.ha_pp.events import (
+    Announce,
+    AnswerAnycast,
+    Defend,
+    DropAddress,
+    Install,
+    Remove,
+    RenewLease,
+    RevokeLease,
+    TakeAddress,
+)
+from closedloop_nf.ha_pp.refresh import Refresher
+from closedloop_nf.ha_pp.state import State, wanted
 from closedloop_nf.link.messages import Adopt, Binding
 from closedloop_nf.runtime.clock import Instant
 
-CHUNK = 500
-"""Home addresses installed in one step; about 50 ms of kernel work."""
+CHUNK = 250
+"""Home addresses installed in one step, so that a step takes a few ten milliseconds of kernel work at most."""
 
 
 class Ownership:
-    """Keeps `state.served` and the kernel equal to the rows whose owner is this HA-PP."""
+    """Keeps `state.served` and the kernel equal to the rows that are ours. `busy` while some are still to be installed."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, refresher: Refresher) -> None:
+        self._state, self._refresher = state, refresher
         self._backlog: deque[bytes] = deque()
 
-    def deadline(self) -> float | None:
-        return 0.0 if self._backlog else None
+    @property
+    def busy(self) -> bool:
+        return bool(self._backlog)
 
-    def tick(self) -> None:
-        """Install the next piece of the backlog."""
+    def deadline(self) -> float | None:
+        return 0.0 if self._backlog and self._state.address is not None else None
+
+    def tick(self, now: Instant) -> None:
+        """Install the next piece of the backlog. Tunnels begin at the home agent address: without it they wait."""
+        if self._state.address is None:
+            return
         rows: list[Binding] = []
+        seen: set[bytes] = set()
         while self._backlog and len(rows) < CHUNK:
-            row = self._state.known.bindings.get(self._backlog.popleft())
-            if row is not None and row.owner == self._state.parameters.name and row.home_address not in self._state.served:
+            home_address = self._backlog.popleft()
+            row = self._state.known.bindings.get(home_address)
+            if row is not None and home_address not in seen and self._lacks(row):
+                seen.add(home_address)
                 rows.append(row)
-        self._install(rows)
+        self._install(rows, now)
 
     def apply(self, rows: list[Binding]) -> None:
         """Learn rows pushed by HA-B; serve those that are ours and nothing else."""
         state = self._state
-        mine: list[Binding] = []
         gone: list[bytes] = []
         for row in rows:
-            before = state.known.bindings.get(row.home_address)
             state.known.learn(row)
-            if row.lifetime_s and row.owner == state.parameters.name:
-                moved = before is None or before.care_of_address != row.care_of_address
-                if row.home_address not in state.served or moved:
-                    mine.append(row)
+            if row.lifetime_s and state.mine(row):
+                if self._lacks(row):
+                    self._backlog.append(row.home_address)
             elif row.home_address in state.served:
                 gone.append(row.home_address)
         self.stop_serving(gone)
-        self._install(mine)
 
-    def serve(self, row: Binding) -> None:
-        """A registration of ours became durable."""
-        before = self._state.known.bindings.get(row.home_address)
+    def serve(self, row: Binding, now: Instant) -> None:
+        """A registration of ours became durable: into the kernel at once, its acknowledgement follows."""
         self._state.known.learn(row)
-        if row.home_address not in self._state.served or before is None or before.care_of_address != row.care_of_address:
-            self._install([row])
+        if self._lacks(row):
+            self._install([row], now)
+        else:
+            self._refresher.plan(row, now)
 
-    def adopt(self, message: Adopt) -> int:
-        """Take over all rows of `previous_owner`; returns how many."""
+    def forget(self, row: Binding) -> None:
+        """A deregistration of ours became durable; `row` has lifetime_s 0."""
+        self._state.known.learn(row)
+        self.stop_serving([row.home_address])
+
+    def adopt(self, message: Adopt) -> list[bytes]:
+        """Take over all rows of `previous_owner`; returns their home addresses."""
         state = self._state
+        name = state.parameters.name
         taken = [row for row in state.known.bindings.values() if row.owner == message.previous_owner]
         for row in taken:
-            state.known.learn(msgspec.structs.replace(row, owner=state.parameters.name, epoch=message.epoch, revision=message.revision))
-            self._backlog.append(row.home_address)
-        self.tick()
-        return len(taken)
+            state.known.learn(msgspec.structs.replace(row, owner=name, epoch=message.epoch, revision=message.revision))
+        # All of ours, not only the new ones: a standby serves nothing, so rows it owned from before are not in the kernel either.
+        self._backlog.extend(row.home_address for row in state.known.bindings.values() if self._lacks(row))
+        return [row.home_address for row in taken]
 
     def end_snapshot(self) -> None:
         """The snapshot is complete: what it did not name or gave to others is not served."""
         state = self._state
         state.known.end_snapshot()
-        self.stop_serving([h for h in state.served if not self._is_mine(h)])
+        bindings = state.known.bindings
+        self.stop_serving([home for home in state.served if (row := bindings.get(home)) is None or not state.mine(row)])
 
     def revoke(self, home_address: bytes) -> None:
         """HA-B gives the address to another HA-PP; what it was bound to stays known for sequence and replay checks."""
         row = self._state.known.bindings.get(home_address)
-        if row is not None:
+        if row is not None and row.owner == self._state.parameters.name:
             self._state.known.learn(msgspec.structs.replace(row, owner=""))
-        if home_address in self._state.served:
-            self.stop_serving([home_address])
+        self.stop_serving([home_address])
 
     def stop_serving(self, home_addresses: list[bytes]) -> None:
-        if home_addresses:
-            self._state.served.difference_update(home_addresses)
-            self._state.out.append(Remove(home_addresses))
+        """Take these out of the kernel, as far as they are in it."""
+        state = self._state
+        gone: list[bytes] = []
+        for home_address in home_addresses:
+            held = state.served.pop(home_address, None)
+            if held is None:
+                continue
+            gone.append(home_address)
+            if held.link_local and state.defended.get(link_local(home_address)) == home_address:
+                gone.append(link_local(home_address))
+                del state.defended[link_local(home_address)]
+            self._refresher.cancel(home_address)
+        if gone:
+            state.out.append(Remove(gone))
 
     def take_address(self, address: bytes, *, on_home_link: bool, now: Instant) -> None:
         """Begin to answer at the home agent address; opens the kernel's gate when the lease lives."""
@@ -94,14 +129,21 @@ class Ownership:
             self.drop_address()
             state.address = address
             state.out.append(TakeAddress(address, on_home_link))
-        if now.mono < state.lease_until:
-            state.out.append(RenewLease(state.lease_until))
+        state.out.append(AnswerAnycast(state.anycast_addresses()))
+        self.open_gate(now)
         if on_home_link:
             state.out.append(Announce([address]))
-        state.out.append(Announce(list(state.served)))
+        if state.served and state.role == "active":
+            state.out.append(Announce(list(state.served)))
+
+    def open_gate(self, now: Instant) -> None:
+        """Let the kernel forward for what is left of the lease."""
+        if self._state.serving(now):
+            self._state.out.append(RenewLease(self._state.lease_until))
 
     def drop_address(self) -> None:
         if self._state.address is not None:
+            self._state.out.append(AnswerAnycast([]))
             self._state.out.append(DropAddress(self._state.address))
             self._state.address = None
 
@@ -114,16 +156,34 @@ class Ownership:
         if state.address != state.parameters.address:
             self.drop_address()
 
-    def _install(self, rows: list[Binding]) -> None:
+    def _lacks(self, row: Binding) -> bool:
+        return self._state.mine(row) and self._state.served.get(row.home_address) != wanted(row)
+
+    def _install(self, rows: list[Binding], now: Instant) -> None:
         if not rows:
             return
         state = self._state
+        fresh: list[bytes] = []
+        begin: list[bytes] = []
+        end: list[bytes] = []
+        for row in rows:
+            home_address = row.home_address
+            held, want = state.served.get(home_address), wanted(row)
+            state.served[home_address] = want
+            if held is None:
+                fresh.append(home_address)
+            sibling = link_local(home_address) if want.link_local or (held is not None and held.link_local) else b""
+            if want.link_local and sibling not in state.defended:
+                state.defended[sibling] = home_address
+                begin.append(sibling)
+            elif not want.link_local and state.defended.get(sibling) == home_address:
+                del state.defended[sibling]
+                end.append(sibling)
+            self._refresher.plan(row, now)
+        if end:
+            state.out.append(Remove(end))
         state.out.append(Install([(row.home_address, row.care_of_address) for row in rows]))
-        fresh = [row.home_address for row in rows if row.home_address not in state.served]
-        state.served.update(fresh)
-        if fresh and state.address is not None and state.role == "active":
-            state.out.append(Announce(fresh))
-
-    def _is_mine(self, home_address: bytes) -> bool:
-        row = self._state.known.bindings.get(home_address)
-        return row is not None and row.owner == self._state.parameters.name
+        if begin:
+            state.out.append(Defend(begin))
+        if (fresh or begin) and state.address is not None:
+            state.out.append(Announce(fresh + begin))

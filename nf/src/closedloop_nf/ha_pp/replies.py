@@ -13,7 +13,7 @@ REFRESH_ADVICE_SHARE = 0.75
 def binding_acknowledgement(
     *,
     source: bytes,
-    reply_to: bytes,
+    destination: bytes,
     home_address: bytes,
     care_of_address: bytes,
     status: int,
@@ -25,7 +25,10 @@ def binding_acknowledgement(
 ) -> SendMobility:
     """RFC 6275 section 9.5.4, signed as RFC 4285 section 5 says when a key is given.
 
-    reply_to: the Binding Update's source. When that is the home address itself (returned home) no routing header is used.
+    destination: the care-of address of an accepted binding, else the Binding Update's source. When that is the home address itself
+    (returned home) no routing header is used.
+    The K bit stays clear: no key management daemon here could move its endpoint (section 10.3.1). The refresh advice is there although
+    HA-B is durable: what a mobile node loses with an HA-PP is the tunnel, and an early refresh finds that out.
     timestamp: goes back in a replay protection option; 0 leaves it out.
     """
     options: list[MobilityOption] = []
@@ -37,7 +40,7 @@ def binding_acknowledgement(
     message = mobility.BindingAcknowledgement(
         status=status, key_management=False, sequence=sequence, lifetime=lifetime if status < 128 else 0, options=tuple(options)
     )
-    return _send(message, source, reply_to, home_address, care_of_address, spi, key)
+    return _send(message, source, destination, home_address, care_of_address, spi, key)
 
 
 def home_agent_switch(

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import secrets
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from closedloop_nf.link.client import LinkClient
 from closedloop_nf.runtime.addresses import to_text
 from closedloop_nf.runtime.clock import now
 from closedloop_nf.runtime.config import read_secret
-from closedloop_nf.runtime.http import Probes, bearer_token, listen, serve_http
+from closedloop_nf.runtime.http import HttpServer, Probes, bearer_token, listen, serve_http
 from closedloop_nf.runtime.serve import Driver
 from closedloop_nf.runtime.tls import client_context, server_context
 from closedloop_nf.wire import icmpv6, ipv6
@@ -38,7 +39,7 @@ class Shell:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        # The data plane first: its nftables tables go with this process, and they go before the link's end can be seen (docs/architecture.md).
+        # The data plane first: its nftables tables go with this process, and they go before the link's end can be seen.
         self._plane = choose_home_agent_data_plane(config.home_link.interface, config.uplink_interface, config.data_plane)
         self._plane.reset()
         self._plane.open()
@@ -61,7 +62,10 @@ class Shell:
         self.core = PacketProcessor(self._parameters(), random.Random())
         self._driver: Driver[events.Input, events.Action] = Driver(self.core, self._apply)
         self._finished: asyncio.Future[None] | None = None
-        self._dad: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._http: HttpServer | None = None
+        self._closed = False
+        self._anycast: set[bytes] = set()
 
     def _parameters(self) -> Parameters:
         config = self._config
@@ -102,22 +106,27 @@ class Shell:
             loop.add_reader(descriptor, callback)
         self._feed(events.SocketState(True))
         self._driver.rearm()
-        waiting = loop.create_task(stop.wait())
-        waiting.add_done_callback(lambda _: self._feed(events.Stop()))
-        http = loop.create_task(self._serve_http())
+        self._spawn(self._stop_when(stop))
+        self._spawn(self._serve_http())
         try:
             await self._finished
         finally:
-            waiting.cancel()
-            http.cancel()
+            for task in self._tasks:
+                task.cancel()
             self._driver.close()
-            await self._link.close()
             self._plane.close()
+            await self._link.close()
+            if self._http is not None:
+                await self._http.close()
             self._close_sockets()
+
+    async def _stop_when(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._feed(events.Stop())
 
     async def _serve_http(self) -> None:
         health = self._config.health
-        await serve_http(
+        self._http = await serve_http(
             self._health,
             Probes(healthz=self._healthz, readyz=self._readyz, metrics=partial(metrics.render, self.core, self._plane, self._mobility)),
             token=bearer_token(health, "health"),
@@ -140,7 +149,7 @@ class Shell:
             "address": to_text(state.address) if state.address else None,
             "epoch": state.epoch,
             "mobility_socket": "open" if session.socket_open else "closed",
-            "backend": "synced" if session.synced else "connected" if session.connected else "disconnected",
+            "backend": session.phase.value,
             "lease_s": round(max(0.0, state.lease_until - now().mono), 3),
             "bindings": len(state.served),
         }
@@ -185,6 +194,11 @@ class Shell:
                 self._plane.renew_lease(action.until - now().mono)
             case events.Install():
                 self._plane.install(action.rows)
+            case events.Defend():
+                # The data plane's contract has no verb for a proxy entry without a tunnel yet.
+                log.warning(
+                    "link-local addresses of mobile nodes are not defended", extra={"addresses": [to_text(a) for a in action.addresses]}
+                )
             case events.Remove():
                 self._plane.remove(action.home_addresses)
             case events.Announce():
@@ -195,11 +209,9 @@ class Shell:
                 self._send(action.source, action.destination, action.routing_home_address, ipv6.ICMPV6, action.payload)
             case events.TakeAddress():
                 self._plane.set_home_agent_address(action.address, on_home_link=action.on_home_link)
-                for prefix, length in self.core.state.home_prefixes:
-                    self._icmpv6.join_anycast(icmpv6.home_agents_anycast(prefix, length), self._config.home_link.interface)
+            case events.AnswerAnycast():
+                self._answer_anycast(set(action.addresses))
             case events.DropAddress():
-                for prefix, length in self.core.state.home_prefixes:
-                    self._icmpv6.leave_anycast(icmpv6.home_agents_anycast(prefix, length), self._config.home_link.interface)
                 self._plane.clear_home_agent_address()
             case events.RevokeLease():
                 self._plane.revoke_lease()
@@ -213,13 +225,21 @@ class Shell:
                 if self._finished is not None and not self._finished.done():
                     self._finished.set_result(None)
 
+    def _answer_anycast(self, addresses: set[bytes]) -> None:
+        interface = self._config.home_link.interface
+        for address in self._anycast - addresses:
+            self._icmpv6.leave_anycast(address, interface)
+        for address in addresses - self._anycast:
+            self._icmpv6.join_anycast(address, interface)
+        self._anycast = addresses
+
     def _send(self, source: bytes, destination: bytes, routing_home_address: bytes | None, next_header: int, payload: bytes) -> None:
         self._sender.send(ipv6.build_packet(source, destination, next_header, payload, routing_home_address=routing_home_address))
 
     def _announce(self, addresses: list[bytes], *, again: bool) -> None:
         state = self.core.state
-        mine = [address for address in addresses if address in state.served or address == state.address]
-        if mine:
+        mine = [address for address in addresses if address in state.served or address in state.defended or address == state.address]
+        if mine and not self._closed:
             self._announcer.announce(mine)
             if again:
                 asyncio.get_running_loop().call_later(ANNOUNCE_AGAIN_S, lambda: self._announce(mine, again=False))
@@ -230,13 +250,21 @@ class Shell:
             duplicate = await self._detector.is_duplicate(address)
             self._feed(events.DadDone(address, not duplicate))
 
-        task = asyncio.get_running_loop().create_task(detect())
-        self._dad.add(task)
-        task.add_done_callback(self._dad.discard)
+        self._spawn(detect())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run beside the rest; what it raises ends the process as any other error does."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
 
     def _close_sockets(self) -> None:
-        for task in self._dad:
-            task.cancel()
+        self._closed = True
         if self._detector is not None:
             self._detector.close()
         for closable in (self._mobility, self._icmpv6, self._sender, self._announcer, self._health):

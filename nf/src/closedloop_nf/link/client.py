@@ -13,10 +13,16 @@ from closedloop_nf.link.messages import ToBackend, ToPacketProcessor
 log = logging.getLogger("closedloop_nf.link")
 
 CONNECT_TIMEOUT_S = 2.0
+"""From the first SYN to the end of the TLS handshake."""
+FAREWELL_S = 0.5
+"""How long what is queued may take to leave after `hang_up`; a dead peer does not hold up the next dial."""
 
 
-class LinkClient(asyncio.Protocol):
-    """Dials when told. Calls `connected`, `message` and, exactly once per dial, `closed`."""
+class LinkClient:
+    """Dials when told. After each `dial` comes `closed` exactly once, before it perhaps `connected` and `message`s.
+
+    The callbacks run in the event loop's thread; nothing is called any more after `close`.
+    """
 
     def __init__(
         self,
@@ -31,76 +37,128 @@ class LinkClient(asyncio.Protocol):
     ) -> None:
         self._host, self._port, self._tls, self._server_name = host, port, tls, server_name
         self._connected, self._message, self._closed = connected, message, closed
-        self._transport: asyncio.Transport | None = None
+        self._connection: _Connection | None = None
         self._dialling: asyncio.Task[None] | None = None
-        self._decoder = packet_processor_decoder()
-        self._encoder = Encoder()
-        self._outgoing: list[ToBackend] = []
+        self._problem = ""
+        self._over = False
 
     def dial(self) -> None:
-        """Begin to connect."""
+        """Begin to connect. Only after `closed`, or for the first time."""
         self._dialling = asyncio.get_running_loop().create_task(self._dial())
 
     def send(self, message: ToBackend) -> None:
         """Queue a message; all that is queued in one turn of the loop leaves in one write. Lost where there is no connection."""
-        if self._transport is None:
-            return
-        if not self._outgoing:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._outgoing.append(message)
-
-    def flush(self) -> None:
-        """Write what is queued."""
-        if self._outgoing and self._transport is not None:
-            self._transport.write(self._encoder.encode(self._outgoing))
-        self._outgoing.clear()
+        if self._connection is not None:
+            self._connection.send(message)
 
     def hang_up(self) -> None:
-        """Close after what is queued has left."""
-        self.flush()
-        if self._transport is not None:
-            self._transport.close()
+        """Close after what is queued has left, or after FAREWELL_S."""
+        if self._connection is not None:
+            self._connection.hang_up()
 
     async def close(self) -> None:
-        """Hang up and give the last octets a moment to leave."""
+        """End for good: give up a dial in progress, hang up and wait until the last octets have left, FAREWELL_S at most."""
+        self._over = True
         if self._dialling is not None:
             self._dialling.cancel()
-        self.hang_up()
-        for _attempt in range(50):
-            if self._transport is None:
-                return
-            await asyncio.sleep(0.01)
+        if self._connection is not None:
+            self._connection.hang_up()
+            await self._connection.lost.wait()
 
     async def _dial(self) -> None:
+        connection = _Connection(self._made, self._received)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await asyncio.get_running_loop().create_connection(
-                    lambda: self, self._host, self._port, ssl=self._tls, server_hostname=self._server_name
+                    lambda: connection,
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._server_name,
+                    ssl_shutdown_timeout=FAREWELL_S,
                 )
         except (OSError, TimeoutError) as error:
-            log.debug("HA-B cannot be reached", extra={"host": self._host, "port": self._port, "problem": type(error).__name__})
-            self._transport = None
+            self._unreachable(error)
+            connection.abort()
+        else:
+            self._problem = ""
+            await connection.lost.wait()
+        self._connection = None
+        if not self._over:
             self._closed()
+
+    def _made(self, connection: _Connection) -> None:
+        self._connection = connection
+        if not self._over:
+            self._connected()
+
+    def _received(self, message: ToPacketProcessor) -> None:
+        if not self._over:
+            self._message(message)
+
+    def _unreachable(self, error: OSError) -> None:
+        """Log once per kind of problem, not once per attempt."""
+        problem = getattr(error, "verify_message", None) or error.strerror or type(error).__name__
+        level = logging.DEBUG if problem == self._problem else logging.WARNING
+        self._problem = problem
+        log.log(level, "HA-B cannot be reached", extra={"host": self._host, "port": self._port, "problem": problem})
+
+
+class _Connection(asyncio.Protocol):
+    """One transport from its making to its loss."""
+
+    def __init__(self, made: Callable[[_Connection], None], received: Callable[[ToPacketProcessor], None]) -> None:
+        self.lost = asyncio.Event()
+        self._made, self._received = made, received
+        self._transport: asyncio.Transport | None = None
+        self._decoder = packet_processor_decoder()
+        self._encoder = Encoder()
+        self._outgoing: list[ToBackend] = []
+        self._closing = False
+
+    def send(self, message: ToBackend) -> None:
+        if self._closing:
+            return
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing.append(message)
+
+    def hang_up(self) -> None:
+        if self._closing or self._transport is None:
+            return
+        self._flush()
+        self._closing = True
+        self._transport.close()
+        asyncio.get_running_loop().call_later(FAREWELL_S, self.abort)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._outgoing and self._transport is not None and not self._closing:
+            self._transport.write(self._encoder.encode(self._outgoing))
+        self._outgoing.clear()
 
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._decoder = packet_processor_decoder()
-        self._outgoing.clear()
-        self._connected()
+        self._made(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
         try:
             for message in self._decoder.feed(data):
-                self._message(message)
+                self._received(message)
         except FramingError as error:
             log.warning("HA-B sent no valid frame", extra={"problem": str(error)})
-            if self._transport is not None:
-                self._transport.abort()
+            self._closing = True
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._outgoing.clear()
-        self._closed()
+        self.lost.set()
