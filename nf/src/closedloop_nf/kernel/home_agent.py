@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
@@ -16,6 +18,9 @@ from closedloop_nf.kernel.route_table import RouteTable
 from closedloop_nf.kernel.sysctl import set_sysctl
 from closedloop_nf.kernel.too_big import TooBigRelay
 from closedloop_nf.kernel.tunnel import Tunnel
+
+_MEMORY_PATIENCE_S = 2.0
+_MEMORY_PAUSE_S = 0.001
 
 
 class KernelHomeAgent:
@@ -175,13 +180,18 @@ class KernelHomeAgent:
 
     def _send(self, what: str, encoded: list[bytes], addresses: list[bytes]) -> None:
         failures = self._routes.netlink.batch(encoded)
+        deadline = time.monotonic() + _MEMORY_PATIENCE_S
+        # The kernel allocates a tunnel route's per-CPU cache atomically from a pool that it refills in the background: a burst outruns it.
+        while failures and all(code == errno.ENOMEM for _, code, _ in failures) and time.monotonic() < deadline:
+            time.sleep(_MEMORY_PAUSE_S)
+            refused = [index for index, _, _ in failures]
+            again = self._routes.netlink.batch([encoded[index] for index in refused])
+            failures = [(refused[index], code, hint) for index, code, hint in again]
         if failures:
             index, code, hint = failures[0]
             address = socket.inet_ntop(socket.AF_INET6, addresses[index])
-            raise KernelError(
-                code,
-                f"{what} for {address} refused: {os.strerror(code)}{f' ({hint})' if hint else ''}; {len(failures)} of {len(encoded)} refused",
-            )
+            reason = f"{os.strerror(code)}{f' ({hint})' if hint else ''}"
+            raise KernelError(code, f"{what} for {address} refused: {reason}; {len(failures)} of {len(encoded)} refused")
 
     def _links(self) -> tuple[m.Link, m.Link]:
         if self._home is None or self._uplink is None:
