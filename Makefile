@@ -50,7 +50,7 @@ reference: setup ## write what is generated anew: docs/reference/, tests/sanity/
 	@.venv/bin/python scripts/reference.py && .venv/bin/python scripts/sanity_ignores.py
 
 nightly: setup ## the simulation with new seeds until it is stopped
-	@.venv/bin/python -m tests.simulation
+	@.venv/bin/python -m tests.simulation --forever
 
 clean: ## remove labs, processes, caches, reports and environments of this checkout
 	@scripts/clean.sh

@@ -83,7 +83,7 @@ def daemons() -> list[Check]:
 
 
 def simulation() -> list[Check]:
-    return [pytest("simulation", "tests/simulation")]
+    return [pytest("simulation", "tests/simulation"), python("-m", "tests.simulation", "--seeds", "20000")]
 
 
 def sanity() -> list[Check]:
@@ -175,7 +175,7 @@ def summarise(outcomes: list[Outcome]) -> bool:
     passed = sum(outcome.passed for outcome in outcomes)
     failed = sum(outcome.failed for outcome in outcomes)
     seconds = sum(outcome.seconds for outcome in outcomes)
-    print(f"\n{passed} passed, {failed} failed in {seconds:.0f} s", flush=True)
+    print(f"\nin {seconds:.0f} s:\n{passed} passed, {failed} failed", flush=True)
     return failed == 0
 
 

@@ -1,0 +1,208 @@
+"""HA-B on its host: what is durable survives the process; a commit takes time and may be lost with it, as a whole."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import msgspec
+from closedloop_nf.ha_b import actions, commands, core, inputs, records
+from closedloop_nf.ha_b.settings import Settings
+from closedloop_nf.link.messages import Binding, SecurityAssociation
+from closedloop_nf.runtime.addresses import Prefix
+
+from tests.simulation.network import Conditions, Stream
+from tests.simulation.process import Process
+from tests.simulation.world import Clock, World
+
+if TYPE_CHECKING:
+    from tests.simulation.packet_processor import Host
+
+
+class Disk:
+    """The committed state; every change of records.py applied in order."""
+
+    def __init__(self) -> None:
+        self.revision = self.epoch = 0
+        self.bindings: dict[bytes, Binding] = {}
+        self.home_agents: dict[str, records.HomeAgentRecord] = {}
+        self.associations: dict[tuple[bytes, int], SecurityAssociation] = {}
+
+    def state(self, lease_ms: int) -> records.State:
+        return records.State(
+            revision=self.revision,
+            epoch=self.epoch,
+            lease_ms=lease_ms,
+            home_agents=list(self.home_agents.values()),
+            bindings=list(self.bindings.values()),
+            associations=list(self.associations.values()),
+        )
+
+    def commit(self, persist: actions.Persist) -> None:
+        for change in persist.changes:
+            match change:
+                case records.PutBinding():
+                    self.bindings[change.row.home_address] = change.row
+                case records.MoveBindings():
+                    for row in [row for row in self.bindings.values() if row.owner == change.previous and row.lifetime_s]:
+                        self.bindings[row.home_address] = msgspec.structs.replace(
+                            row, owner=change.owner, epoch=change.epoch, revision=change.revision
+                        )
+                case records.PurgeBindings():
+                    for home_address in change.home_addresses:
+                        self.bindings.pop(home_address, None)
+                case records.PutHomeAgent():
+                    self.home_agents[change.record.name] = change.record
+                case records.DeleteHomeAgent():
+                    self.home_agents.pop(change.name, None)
+                case records.PutAssociation():
+                    self.associations[change.row.home_address, change.row.spi] = change.row
+        self.revision, self.epoch = max(self.revision, persist.revision), max(self.epoch, persist.epoch)
+
+
+class Backend:
+    """The HA-B node. `keys`: home address -> (SPI, key), there from the start."""
+
+    def __init__(
+        self, world: World, conditions: Conditions, *, home: Prefix, shared_address: bytes | None, keys: dict[bytes, tuple[int, bytes]]
+    ) -> None:
+        self.world, self.conditions, self.keys = world, conditions, keys
+        self.clock = Clock(world)
+        self.hosts: dict[str, Host] = {}
+        self.settings = Settings(
+            home_prefixes=(home.pair(),),
+            address_mode="shared" if shared_address else "per_instance",
+            shared_address=shared_address or b"",
+            token=b"t",
+            beat_ms=500,
+            lease_ms=2000,
+            max_lifetime_s=60,
+        )
+        self.disk = Disk()
+        self.process: Process | None = None
+        self._streams: dict[int, Stream] = {}
+        self._commit_at = 0.0
+        self._conn = 0
+        self._request = 0
+
+    # --- what the faults do ------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self.process is not None and self.process.alive:
+            return
+        self.world.note("ha-b starts")
+        for home_address, (spi, key) in self.keys.items():
+            self.disk.associations.setdefault((home_address, spi), SecurityAssociation(home_address, spi, key))
+        machine = core.Backend(self.settings, copy.deepcopy(self.disk.state(self.settings.lease_ms)), self.clock.now())
+        self.process = Process(self.world, self.clock, machine, self._apply)
+        self.process.arm()
+
+    def kill(self) -> None:
+        if self.process is None or not self.process.alive:
+            return
+        self.world.note("ha-b killed")
+        self.process.kill()
+        for stream in self._streams.values():
+            stream.close("backend", drop=self.world.rng.random() < 0.5)
+        self._streams.clear()
+
+    def pause(self) -> None:
+        if self.process is not None and self.process.alive:
+            self.world.note("ha-b paused")
+            self.process.pause()
+
+    def resume(self) -> None:
+        if self.process is not None and self.process.paused:
+            self.process.resume()
+
+    def promote(self, name: str) -> None:
+        self._command(commands.Promote(name))
+
+    def drain(self, name: str) -> None:
+        if not self.settings.shared:
+            self._command(commands.Drain(name))
+
+    # --- what the invariants look at ---------------------------------------------------------------------------------
+
+    def durable_binding(self, home_address: bytes) -> Binding | None:
+        row = self.disk.bindings.get(home_address)
+        return row if row is not None and row.lifetime_s else None
+
+    def was_removed_after(self, home_address: bytes, sequence: int) -> bool:
+        """A tombstone of this or a later sequence is durable."""
+        row = self.disk.bindings.get(home_address)
+        return row is not None and row.lifetime_s == 0 and (row.sequence - sequence) % 65536 < 32768
+
+    # --- the network side --------------------------------------------------------------------------------------------
+
+    def dialled(self, host: Host) -> Stream | None:
+        process = self.process
+        if process is None or not process.alive or host.name in self.conditions.cut:
+            return None
+        self._conn += 1
+        conn = self._conn
+        stream = Stream(self.world, self.conditions, host.name)
+        self._streams[conn] = stream
+        stream.attach(
+            "backend",
+            lambda message: process.feed(inputs.LinkMessage(conn, message)),
+            lambda: self._closed(process, conn),
+        )
+        process.feed(inputs.LinkOpened(conn, host.name))
+        return stream
+
+    def _closed(self, process: Process, conn: int) -> None:
+        if self._streams.pop(conn, None) is not None:
+            process.feed(inputs.LinkClosed(conn, reset=True))
+
+    def _command(self, command: commands.Command) -> None:
+        if self.process is not None and self.process.alive:
+            self._request += 1
+            self.world.note(f"operator: {command}")
+            self.process.feed(inputs.Request(self._request, command))
+
+    def _apply(self, process: Process, action: actions.Action) -> None:
+        match action:
+            case actions.Send():
+                stream = self._streams.get(action.conn)
+                if stream is not None:
+                    stream.send("packet_processor", action.message)
+            case actions.Close():
+                stream = self._streams.pop(action.conn, None)
+                if stream is not None:
+                    stream.close("backend")
+                    self.world.after(0, process.feed, inputs.LinkClosed(action.conn))
+            case actions.Persist():
+                self._commit_at = max(self._commit_at, self.world.time + 0.001 + self.world.rng.random() * 0.004)
+                self.world.at(self._commit_at, self._commit, process, action)
+            case actions.Probe():
+                self._probe(process, action)
+            case actions.Notify():
+                self.world.note(f"ha-b: {action.kind} {action.name} {action.details}")
+            case actions.Reply():
+                self.world.note(f"ha-b answers the operator: {action.problem or 'done'} {action.message}")
+
+    def _commit(self, process: Process, persist: actions.Persist) -> None:
+        """The disk keeps the order of batches; a process killed meanwhile may or may not have got this one through."""
+        if not process.alive and process is not self.process:
+            return
+        if not process.alive and self.world.rng.random() < 0.5:
+            process.core = None
+            return
+        if process.core is None:
+            return
+        self.disk.commit(persist)
+        if process.alive:
+            process.feed(inputs.Persisted(persist.batch))
+
+    def _probe(self, process: Process, probe: actions.Probe) -> None:
+        host = self.hosts[probe.host]
+        rtt = 0.001 + self.world.rng.random() * 0.002
+
+        def answer() -> None:
+            if host.name in self.conditions.cut:
+                self.world.after(1.0, process.feed, inputs.ProbeResult(probe.name, probe.instance, False))
+            else:
+                process.feed(inputs.ProbeResult(probe.name, probe.instance, not host.listening))
+
+        self.world.after(rtt, answer)

@@ -1,0 +1,175 @@
+"""A host with an HA-PP on it: the process may die and come back, the kernel's state is what the real data plane keeps."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Protocol
+
+from closedloop_nf.ha_pp import events
+from closedloop_nf.ha_pp.core import PacketProcessor
+from closedloop_nf.ha_pp.state import Parameters
+
+from tests.simulation.network import Network, Stream
+from tests.simulation.process import Process
+from tests.simulation.world import Clock, World
+
+
+class Kernel:
+    """What forwards. The lease and the permissions belong to the process (kernel/guard.py): they end with it."""
+
+    def __init__(self) -> None:
+        self.installed: dict[bytes, bytes] = {}
+        self.lease_until = 0.0
+        self.address: bytes | None = None
+
+    def serves(self, home_address: bytes, time: float) -> bool:
+        return time < self.lease_until and home_address in self.installed
+
+
+class Backend(Protocol):
+    """Where an HA-PP dials."""
+
+    def dialled(self, host: Host) -> Stream | None:
+        """A new stream, or None where nothing listens."""
+
+
+class Home(Protocol):
+    """The home link and who watches."""
+
+    def announced(self, address: bytes, host: Host) -> None: ...
+
+    def acknowledged(self, host: Host, action: events.SendMobility) -> None: ...
+
+    def in_use(self, address: bytes) -> bool: ...
+
+
+class Host:
+    """One region's host for one HA-PP name."""
+
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        backend: Backend,
+        home: Home,
+        *,
+        name: str,
+        address: bytes,
+        home_link_address: bytes,
+        role: str,
+    ) -> None:
+        self.world, self.network, self.backend, self.home = world, network, backend, home
+        self.name, self.address, self.role = name, address, role
+        self.home_link_address = home_link_address
+        self.clock = Clock(world)
+        self.kernel = Kernel()
+        self.stream: Stream | None = None
+        self.process: Process | None = None
+        self._starts = 0
+
+    @property
+    def listening(self) -> bool:
+        """Whether the kernel accepts a connection to the health port."""
+        return self.process is not None and self.process.alive
+
+    def start(self) -> None:
+        """A new process: crash-only start clears what the predecessor left."""
+        if self.listening:
+            return
+        self._starts += 1
+        self.kernel = Kernel()
+        parameters = Parameters(
+            name=self.name,
+            instance=f"{self.name}/{self._starts}",
+            host_id=f"host-{self.name}",
+            region=f"region-{self.name}",
+            address=self.address,
+            home_link_address=self.home_link_address,
+            health_port=8080,
+            role=self.role,
+            token="t",
+            data_plane="simulated",
+        )
+        rng = random.Random(self.world.rng.random())
+        self.process = Process(self.world, self.clock, PacketProcessor(parameters, rng), self._apply)
+        self.world.note(f"{self.name} starts, instance {self._starts}")
+        self.process.feed(events.SocketState(True))
+        self.process.arm()
+
+    def kill(self) -> None:
+        """kill -9: tables owned by the process go, then its connections."""
+        if self.process is None or not self.process.alive:
+            return
+        self.world.note(f"{self.name} killed")
+        self.process.kill()
+        self.kernel.lease_until = 0.0
+        if self.stream is not None:
+            self.stream.close("packet_processor", drop=self.world.rng.random() < 0.5)
+            self.stream = None
+
+    def receive(self, packet: Any) -> None:
+        """A datagram for an address of this host."""
+        if self.process is not None:
+            self.process.feed(packet)
+
+    def _apply(self, process: Process, action: events.Action) -> None:
+        match action:
+            case events.SendLink():
+                if self.stream is not None:
+                    self.stream.send("backend", action.message)
+            case events.SendMobility():
+                self.home.acknowledged(self, action)
+                self.network.send(action.destination, lambda: action)
+            case events.SendIcmpv6():
+                self.network.send(action.destination, lambda: action)
+            case events.Install():
+                self.kernel.installed.update(action.rows)
+            case events.Remove():
+                for home_address in action.home_addresses:
+                    self.kernel.installed.pop(home_address, None)
+            case events.RenewLease():
+                self.kernel.lease_until = action.until
+            case events.RevokeLease():
+                self.kernel.lease_until = 0.0
+            case events.TakeAddress():
+                self.kernel.address = action.address
+            case events.DropAddress():
+                self.kernel.address = None
+            case events.Announce():
+                for address in action.addresses:
+                    self.home.announced(address, self)
+            case events.StartDad():
+                used = self.home.in_use(action.address)
+                self.world.after(0.02, process.feed, events.DadDone(action.address, not used))
+            case events.Connect():
+                self._connect(process)
+            case events.Disconnect():
+                if self.stream is not None:
+                    self.stream.close("packet_processor")
+                    self.stream = None
+                    self.world.after(0, process.feed, events.LinkClosed())
+            case events.Log():
+                self.world.note(f"{self.name} {action.event} {action.fields}")
+            case events.Finished():
+                self.kernel.lease_until = 0.0
+
+    def _connect(self, process: Process) -> None:
+        def dial() -> None:
+            if not process.alive:
+                return
+            stream = self.backend.dialled(self)
+            if stream is None:
+                process.feed(events.LinkClosed())
+                return
+            self.stream = stream
+            stream.attach(
+                "packet_processor", lambda message: process.feed(events.LinkMessage(message)), lambda: self._link_closed(process, stream)
+            )
+            process.feed(events.LinkConnected())
+
+        self.world.after(0.001 + self.world.rng.random() * 0.002, dial)
+
+    def _link_closed(self, process: Process, stream: Stream) -> None:
+        if self.stream is stream:
+            self.stream = None
+            process.feed(events.LinkClosed())

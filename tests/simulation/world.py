@@ -1,0 +1,69 @@
+"""Time and chance of one simulated history."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from typing import Any
+
+from closedloop_nf.runtime.clock import Instant
+
+WALL_AT_START = 1_800_000_000.0
+STEPS_AT_MOST = 200_000
+"""More events than this in one history means that two nodes talk in circles."""
+
+
+class Livelock(AssertionError):
+    """The history does not end."""
+
+
+class World:
+    """An event queue. Everything random comes from `rng`, everything timed from `time` (true monotonic seconds)."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.time = 1000.0
+        self.steps = 0
+        self.after_step: Callable[[], None] = lambda: None
+        self.trace: list[str] | None = None
+        self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._order = 0
+
+    def at(self, time: float, call: Callable[..., None], *args: Any) -> None:
+        """Call at a true time; ties keep the order in which they were asked for."""
+        self._order += 1
+        heapq.heappush(self._queue, (max(time, self.time), self._order, call, args))
+
+    def after(self, delay: float, call: Callable[..., None], *args: Any) -> None:
+        self.at(self.time + delay, call, *args)
+
+    def run(self, until: float) -> None:
+        """Run events up to a true time, checking the invariants after each."""
+        queue = self._queue
+        while queue and queue[0][0] <= until:
+            self.time, _, call, args = heapq.heappop(queue)
+            call(*args)
+            self.after_step()
+            self.steps += 1
+            if self.steps > STEPS_AT_MOST:
+                raise Livelock(f"more than {STEPS_AT_MOST} steps")
+        self.time = until
+
+    def note(self, text: str) -> None:
+        """One line of the history, kept only when it is replayed for reading."""
+        if self.trace is not None:
+            self.trace.append(f"{self.time - 1000:9.4f} {text}")
+
+
+class Clock:
+    """A node's two clocks: monotonic is the world's, wall may be stepped."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.offset = 0.0
+
+    def now(self) -> Instant:
+        time = self._world.time
+        return Instant(time, WALL_AT_START + time + self.offset)
