@@ -48,13 +48,14 @@ class DeleteBinding(msgspec.Struct, frozen=True):
     home_address: bytes
 
 
-class PutSecurityAssociation(msgspec.Struct, frozen=True):
+class PutMobileNode(msgspec.Struct, frozen=True):
+    """Set the security associations of a mobile node (RFC 4285): key by SPI; others it had are removed."""
+
     home_address: bytes
-    spi: int
-    key: bytes
+    keys: dict[int, bytes]
 
     def __repr__(self) -> str:
-        return f"PutSecurityAssociation({self.home_address.hex()}, spi={self.spi})"
+        return f"PutMobileNode({self.home_address.hex()}, spis={sorted(self.keys)})"
 
 
 class DeleteMobileNode(msgspec.Struct, frozen=True):
@@ -63,4 +64,4 @@ class DeleteMobileNode(msgspec.Struct, frozen=True):
     home_address: bytes
 
 
-Command = Fence | Promote | Drain | Switch | Forget | DeleteBinding | PutSecurityAssociation | DeleteMobileNode
+Command = Fence | Promote | Drain | Switch | Forget | DeleteBinding | PutMobileNode | DeleteMobileNode

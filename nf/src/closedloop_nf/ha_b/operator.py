@@ -55,8 +55,8 @@ class Operator:
                 if not self._registrar.remove(command.home_address):
                     raise Problem("not_found", "home_address", "no binding of this home address")
                 return {"removed": True}
-            case commands.PutSecurityAssociation():
-                return self._put_association(command)
+            case commands.PutMobileNode():
+                return self._put_mobile_node(command)
             case commands.DeleteMobileNode():
                 return self._delete_mobile_node(command)
             case _:
@@ -213,19 +213,24 @@ class Operator:
 
     # --- mobile nodes ------------------------------------------------------------------------------------------------
 
-    def _put_association(self, command: commands.PutSecurityAssociation) -> dict[str, str | int | float | bool | None]:
-        if not self._world.settings.in_home_prefix(command.home_address):
+    def _put_mobile_node(self, command: commands.PutMobileNode) -> dict[str, str | int | float | bool | None]:
+        home_address = command.home_address
+        if not self._world.settings.in_home_prefix(home_address):
             raise Problem("invalid", "home_address", "outside the home prefixes of this HA-B; give an address of one of them")
-        existed = command.spi in self._world.keys.get(command.home_address, {})
-        self._change_associations([SecurityAssociation(command.home_address, command.spi, command.key)])
-        return {"created": not existed}
+        present = self._world.keys.get(home_address, {})
+        rows = [SecurityAssociation(home_address, spi, key) for spi, key in command.keys.items() if present.get(spi) != key]
+        rows += [SecurityAssociation(home_address, spi, b"", removed=True) for spi in present if spi not in command.keys]
+        if rows:
+            self._change_associations(rows)
+        return {"created": not present, "changed": bool(rows)}
 
     def _delete_mobile_node(self, command: commands.DeleteMobileNode) -> dict[str, str | int | float | bool | None]:
         keys = self._world.keys.get(command.home_address, {})
         bound = self._registrar.remove(command.home_address)
         if not keys and not bound:
             raise Problem("not_found", "home_address", "no mobile node of this home address")
-        self._change_associations([SecurityAssociation(command.home_address, spi, b"", removed=True) for spi in keys])
+        if keys:
+            self._change_associations([SecurityAssociation(command.home_address, spi, b"", removed=True) for spi in keys])
         return {"removed": True}
 
     def _change_associations(self, rows: list[SecurityAssociation]) -> None:

@@ -13,9 +13,9 @@ RELINQUISH_TIMEOUT_S: Final = 5.0
 """An HA-PP that has not relinquished by then loses its session, and with it its lease."""
 DRAIN_REPEAT_S: Final = 2.0
 """Interval at which mobile nodes still bound to a draining HA-PP are asked again to move."""
-TOMBSTONE_S: Final = 600
+TOMBSTONE_S: Final = 7200
 """How long a removed binding's last sequence and timestamp are kept, so that a recorded Binding Update cannot bring it back. Longer than
-the tolerance an HA-PP allows a timestamp (RFC 4285 section 6)."""
+twice the tolerance an HA-PP may allow a timestamp (RFC 4285 section 6), one hour."""
 CHUNK_ROWS: Final = 1000
 """Rows in one message of a snapshot or of a bulk push."""
 

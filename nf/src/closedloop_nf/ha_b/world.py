@@ -105,6 +105,7 @@ class World:
         self.adoption_seconds: list[float] = []
         """Durations from proof to durable adoption, not yet taken by the metrics."""
         self.committed_revision = state.revision
+        self.rows_pushed = 0
         self._batch = 0
         self._pending: deque[_Batch] = deque()
 
@@ -190,6 +191,7 @@ class World:
         for session in self.sessions.values():
             if session.phase >= Phase.SNAPSHOT:
                 rows = [row for origin, row in changes if origin != session.conn]
+                self.rows_pushed += len(rows)
                 for start in range(0, len(rows), CHUNK_ROWS):
                     self.out.append(Send(session.conn, Bindings(rows[start : start + CHUNK_ROWS])))
         changes.clear()

@@ -1,0 +1,1 @@
+"""HA-B's JSON API: types, document, routes."""

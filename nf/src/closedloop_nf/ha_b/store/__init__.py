@@ -1,0 +1,1 @@
+"""Where the binding cache is durable: one small interface, two engines."""
