@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -48,7 +49,7 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         present = [name for name in paths if os.path.lexists(name)]
         if not check_mode:
             for name in present:
-                Path(name).unlink(missing_ok=True)
+                _remove(Path(name))
         return Outcome({name: "present" for name in present}, {}, {"paths": paths, "changed_paths": present})
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
@@ -63,6 +64,17 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         before[entry["path"]] = _shown(entry, found, "previous")
         after[entry["path"]] = _shown(entry, state, "previous" if found and found[0] == state[0] else "new")
     return Outcome(before, after, {"paths": paths, "changed_paths": changed})
+
+
+def _remove(path: Path) -> None:
+    """A directory goes with what is in it; a symbolic link goes alone."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise MobilityError(f"files: {path} cannot be removed: {error.strerror}") from error
 
 
 def _wanted(entry: dict[str, Any], found: tuple[bytes, int] | None) -> tuple[bytes, int]:

@@ -29,6 +29,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "namespace": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "link": {"type": "str"},
+            "roaming": {"type": "bool", "default": False},
             "mtu": {"type": "int"},
             "addresses": {"type": "list", "elements": "str"},
             "routes": {
@@ -53,6 +54,7 @@ class Interface:
     namespace: str
     name: str
     link: str
+    roaming: bool
     mtu: int | None
     addresses: tuple[str, ...] | None
     routes: tuple[tuple[str, str], ...] | None
@@ -98,11 +100,10 @@ def interface(entry: dict[str, Any], *, present: bool) -> Interface:
         entry["namespace"],
         entry["name"],
         link,
+        bool(entry.get("roaming")),
         mtu,
         None if addresses is None else tuple(sorted({_interface_address(where, text) for text in addresses})),
-        None
-        if routes is None
-        else tuple(sorted({(_destination(where, one["to"]), plain_address(f"{where}: route via", one["via"])) for one in routes})),
+        None if routes is None else tuple(sorted({_route(where, one) for one in routes})),
         {key: sysctl_text(value) for key, value in (entry.get("sysctls") or {}).items()},
     )
 
@@ -140,7 +141,9 @@ def _present(fabric: str, wanted: list[Interface], *, check_mode: bool) -> Outco
     before = _observed(fabric, wanted, check_mode=check_mode)
     after = {one.key: _goal(one, before.get(one.key)) for one in wanted}
     if not check_mode and before != after:
-        _attach(fabric, [one for one in wanted if _attachment(before.get(one.key)) != _attachment(after[one.key])])
+        _attach(
+            fabric, [(one, after[one.key]["link"]) for one in wanted if _attachment(before.get(one.key)) != _attachment(after[one.key])]
+        )
         for namespace in sorted({one.namespace for one in wanted}):
             _configure(namespace, [one for one in wanted if one.namespace == namespace and before.get(one.key) != after[one.key]])
     return Outcome(before, after, {"interfaces": sorted(after)})
@@ -150,7 +153,7 @@ def _goal(one: Interface, found: dict[str, Any] | None) -> dict[str, Any]:
     """State after the change, in the shape of `_observed`; what is not asked for stays as found."""
     found = found or {}
     return {
-        "link": one.link,
+        "link": (one.roaming and found.get("link")) or one.link,
         "up": True,
         "mtu": found.get("mtu", 1500) if one.mtu is None else one.mtu,
         "addresses": found.get("addresses", []) if one.addresses is None else list(one.addresses),
@@ -199,19 +202,19 @@ def _observed(fabric: str, wanted: list[Interface], *, check_mode: bool) -> dict
     return found
 
 
-def _attach(fabric: str, wanted: list[Interface]) -> None:
-    """Make missing bridges and pairs, and plug ports into their bridges."""
+def _attach(fabric: str, wanted: list[tuple[Interface, str]]) -> None:
+    """Make missing bridges and pairs, and plug each interface's port into the bridge of its link."""
     if not wanted:
         return
-    present = {namespace: _link_names(namespace) for namespace in {one.namespace for one in wanted}}
+    present = {namespace: _link_names(namespace) for namespace in {one.namespace for one, link in wanted}}
     with rtnetlink.opened(fabric) as netlink:
-        for link in sorted({one.link for one in wanted}):
-            netlink.ensure_bridge(link)
-        for one in wanted:
+        for bridge in sorted({link for one, link in wanted}):
+            netlink.ensure_bridge(bridge)
+        for one, link in wanted:
             netlink.plug(
                 one.port,
                 alias=one.key,
-                bridge=one.link,
+                bridge=link,
                 mtu=one.mtu,
                 peer_name=one.name,
                 peer_namespace=one.namespace,

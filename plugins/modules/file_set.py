@@ -40,7 +40,7 @@ options:
         type: str
         default: "0644"
   state:
-    description: Whether the files are there.
+    description: Whether the files are there. With V(absent) a path may also be a directory, which goes with all it holds.
     type: str
     choices: [present, absent]
     default: present

@@ -38,6 +38,10 @@ options:
       link:
         description: Name of the link that the interface is attached to, at most 15 characters. Needed with O(state=present).
         type: str
+      roaming:
+        description: Whether an interface that is there keeps its link, so that O(interfaces[].link) only says where it begins.
+        type: bool
+        default: false
       mtu:
         description: MTU of both ends, 1280 to 65535. Without it a new interface has 1500 and a present one keeps its own.
         type: int

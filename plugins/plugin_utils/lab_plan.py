@@ -22,7 +22,7 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 LINK_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 FABRIC = "fabric"
 HOST_FIELDS = {"forwarding", "sysctls", "interfaces", "router_advertisements"}
-INTERFACE_FIELDS = {"name", "link", "mtu", "addresses", "routes", "sysctls"}
+INTERFACE_FIELDS = {"name", "link", "roaming", "mtu", "addresses", "routes", "sysctls"}
 
 HOST_SYSCTLS = {
     # The lab's addresses are assigned by the inventory: duplicate address detection would only delay each of them by a second.
@@ -156,6 +156,23 @@ def _interface_problems(
         via = address_of(route["via"])
         if via is None or (link in prefixes and via not in prefixes[link] and not via.is_link_local):
             yield f"{where}, routes, via: {route['via']!r} is not an address on link {link}; name the router's address there"
+
+
+def home_network_problems(prefixes: Any, mode: str, shared: Any, host: str) -> list[str]:
+    """What is wrong with home prefixes and the home agent address that moves (mode `shared`)."""
+    if not isinstance(prefixes, list) or not prefixes:
+        return [f"host {host}, home prefixes: expected a list with at least one prefix, got {_kind(prefixes)}; write 2001:db8:100::/64"]
+    found = [
+        f"host {host}, home prefixes: {text!r} ({type(text).__name__}) is not an IPv6 prefix; write 2001:db8:100::/64"
+        for text in prefixes
+        if prefix_of(text) is None
+    ]
+    networks = [network for network in map(prefix_of, prefixes) if network is not None]
+    if mode == "shared":
+        address = address_of(shared)
+        if address is None or not any(address in network for network in networks):
+            found.append(f"host {host}, shared address: {_kind(shared)} is not an address of a home prefix; give one, or use per_instance")
+    return found
 
 
 def prefix_of(text: Any) -> ipaddress.IPv6Network | None:
