@@ -131,10 +131,17 @@ class Ownership:
             state.out.append(TakeAddress(address, on_home_link))
         state.out.append(AnswerAnycast(state.anycast_addresses()))
         self.open_gate(now)
-        if on_home_link:
-            state.out.append(Announce([address]))
-        if state.served and state.role == "active":
-            state.out.append(Announce(list(state.served)))
+        self.announce_all(now)
+
+    def announce_all(self, now: Instant) -> None:
+        """Draw the home link's traffic here. They leave only through an open gate, so again when a lease begins."""
+        state = self._state
+        if not state.serving(now):
+            return
+        moving = [state.address] if state.address is not None and state.address != state.parameters.address else []
+        addresses = [*moving, *state.served, *state.defended]
+        if addresses:
+            state.out.append(Announce(addresses))
 
     def open_gate(self, now: Instant) -> None:
         """Let the kernel forward for what is left of the lease."""

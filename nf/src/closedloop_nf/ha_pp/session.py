@@ -216,6 +216,7 @@ class Session:
         self._ownership.open_gate(now)
         if state.serving(now) and not self._lease_runs:
             self._lease_runs = True
+            self._ownership.announce_all(now)
             state.log("lease_held", epoch=state.epoch)
 
     @property
