@@ -53,9 +53,7 @@ IFA_F_TENTATIVE: Final = 0x40
 IFA_F_PERMANENT: Final = 0x80
 IFA_F_NOPREFIXROUTE: Final = 0x200
 
-IFAPROT_SLAAC: Final = frozenset((2,))
-"""IFAPROT_KERNEL_RA: made by the kernel from a router advertisement (kernel 6.3 or newer says so)."""
-
+_IFAPROT_KERNEL_RA = 2
 _AF = int(socket.AF_INET6)
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _NDMSG = struct.Struct("=BxxxiHBB")
@@ -65,7 +63,8 @@ _NTF_PROXY = 0x08
 _NUD_PERMANENT = 0x80
 
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_METRICS, _RTA_TABLE = 1, 4, 5, 6, 8, 15
-_RTA_ENCAP_TYPE, _RTA_ENCAP, _RTAX_MTU = 21, 22, 2
+_RTA_CACHEINFO, _RTA_ENCAP_TYPE, _RTA_ENCAP, _RTAX_MTU = 12, 21, 22, 2
+_RTPROT_KERNEL, _RTPROT_RA = 2, 9
 _NDA_DST, _NDA_PROTOCOL = 1, 12
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_PROTO = 1, 2, 8, 11
 _FRA_SRC, _FRA_PRIORITY, _FRA_FWMARK, _FRA_TABLE, _FRA_FWMASK, _FRA_PROTOCOL = 2, 6, 10, 15, 16, 21
@@ -194,6 +193,20 @@ class Rule:
     source: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class AdvertisedRoute:
+    """A route made by a router advertisement: a default route (gateway set) or an on-link prefix (gateway None)."""
+
+    index: int
+    destination: bytes
+    prefix_length: int
+    gateway: bytes | None
+
+    def covers(self, address: bytes) -> bool:
+        shift = 128 - self.prefix_length
+        return int.from_bytes(address, "big") >> shift == int.from_bytes(self.destination, "big") >> shift
+
+
 def parse_link(payload: bytes) -> Link:
     _, _, index, flags, _ = _IFINFOMSG.unpack_from(payload)
     found = nl.parse_attributes(payload[16:])
@@ -211,6 +224,12 @@ def parse_address(payload: bytes) -> InterfaceAddress:
     return InterfaceAddress(index, value, prefix_length, flags, found.get(_IFA_PROTO, b"\0")[0])
 
 
+def made_by_slaac(found: InterfaceAddress) -> bool:
+    """Whether the kernel made it from a router advertisement. Kernels before 5.18 do not say who made an address; there a finite lifetime
+    tells."""
+    return found.protocol == _IFAPROT_KERNEL_RA or (found.protocol == 0 and not found.flags & IFA_F_PERMANENT)
+
+
 def parse_rule(payload: bytes) -> Rule:
     _, _, source_length, _, table, *_ = _RTMSG.unpack_from(payload)
     found = nl.parse_attributes(payload[12:])
@@ -219,6 +238,23 @@ def parse_rule(payload: bytes) -> Rule:
     return Rule(
         number.get(_FRA_PRIORITY, 0), number.get(_FRA_TABLE, table), found.get(_FRA_PROTOCOL, b"\0")[0], number.get(_FRA_FWMARK, 0), source
     )
+
+
+def parse_advertised_route(payload: bytes) -> AdvertisedRoute | None:
+    """A dumped RTM_NEWROUTE; None where no router advertisement made it.
+
+    The kernel marks default routes with its protocol `ra`; on-link prefixes have `kernel` and, unlike those of manual addresses, an end.
+    """
+    _, prefix_length, _, _, table, protocol, _, kind, _ = _RTMSG.unpack_from(payload)
+    if table != TABLE_MAIN or kind != RTN_UNICAST or protocol not in (_RTPROT_KERNEL, _RTPROT_RA):
+        return None
+    found = nl.parse_attributes(payload[12:])
+    gateway = found.get(_RTA_GATEWAY)
+    expires = struct.unpack_from("=i", found[_RTA_CACHEINFO], 8)[0] if _RTA_CACHEINFO in found else 0
+    if (gateway is None or prefix_length) if protocol == _RTPROT_RA else (gateway is not None or not expires):
+        return None
+    index = struct.unpack("=I", found[_RTA_OIF])[0] if _RTA_OIF in found else 0
+    return AdvertisedRoute(index, found.get(_RTA_DST, bytes(16)), prefix_length, gateway)
 
 
 def route_owner_and_deletion(payload: bytes) -> tuple[int, bytes]:

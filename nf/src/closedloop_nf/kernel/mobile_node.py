@@ -121,17 +121,16 @@ class KernelMobileNode:
             if found.address == home_address and found.index != keep:
                 self._routes.delete("home address", m.address(home_address, found.prefix_length, found.index, delete=True))
 
-    def flush_care_of_addresses(self, interface: str, keep: Iterable[bytes]) -> list[bytes]:
+    def flush_care_of_addresses(self, interface: str, keep: Iterable[bytes], router: bytes | None = None) -> list[bytes]:
         index = self._routes.link(interface).index
         kept = {*keep, self._home_address}
-        gone = [
-            found
-            for found in self._routes.addresses()
-            if found.index == index and found.protocol in m.IFAPROT_SLAAC and found.address not in kept
-        ]
+        present = [found for found in self._routes.addresses() if found.index == index]
+        gone = [found for found in present if m.made_by_slaac(found) and found.address not in kept]
         for found in gone:
             text = socket.inet_ntop(socket.AF_INET6, found.address)
             self._routes.delete(f"address {text}", m.address(found.address, found.prefix_length, index, delete=True))
+        remaining = [found.address for found in present if found not in gone]
+        self._routes.delete_all(self._routes.advertised_routes(index, remaining, router))
         return [found.address for found in gone]
 
     # --- the shell's side ----------------------------------------------------------------------------------------------------------------

@@ -68,6 +68,19 @@ class RouteTable:
         owned = (m.route_owner_and_deletion(payload) for _, payload in self.netlink.dump(m.RTM_GETROUTE, m.ROUTE_DUMP))
         return [deletion for protocol, deletion in owned if protocol == m.PROTOCOL]
 
+    def advertised_routes(self, interface_index: int, addresses: list[bytes], router: bytes | None) -> list[bytes]:
+        """Deletions of the routes that router advertisements made on an interface: default routes except by `router`, and on-link routes
+        whose prefix holds none of `addresses`."""
+        deletions = []
+        for _, payload in self.netlink.dump(m.RTM_GETROUTE, m.ROUTE_DUMP):
+            found = m.parse_advertised_route(payload)
+            if found is None or found.index != interface_index:
+                continue
+            wanted = any(found.covers(address) for address in addresses) if found.gateway is None else found.gateway == router
+            if not wanted:
+                deletions.append(m.route_owner_and_deletion(payload)[1])
+        return deletions
+
     def our_proxy_neighbours(self) -> list[bytes]:
         """Deletions of every proxy neighbour with our protocol number."""
         owned = (m.neighbour_owner_and_deletion(payload) for _, payload in self.netlink.dump(m.RTM_GETNEIGH, m.PROXY_NEIGHBOUR_DUMP))
@@ -82,8 +95,8 @@ class RouteTable:
     def insert_before_local(self, fwmark: int, table: int) -> None:
         """Marked packets look into `table` first, all others into the local table as ever.
 
-        The kernel's rule for the local table has the smallest number there is, 0, and a new rule of the same number goes behind it: so the local rule
-        is doubled at 1, ours is put at 0, and the original is deleted. The local table is looked up at every moment in between.
+        The kernel's rule for the local table has the smallest number there is, 0, and a new rule of that number goes behind it: so the
+        local rule is doubled at 1, ours is put at 0, and the original is deleted. Some rule for the local table is there at every moment.
         """
         self.add("rule 1 lookup local", m.rule(1, m.TABLE_LOCAL, protocol=m.PROTOCOL))
         self.add(f"rule 0 fwmark {fwmark:#x} lookup {table}", m.rule(0, table, fwmark=fwmark))
