@@ -224,7 +224,7 @@ class Shell:
 
     def _drop_addresses(self, action: actions.DropCareOfAddresses) -> None:
         try:
-            self._plane.flush_care_of_addresses(action.interface, action.keep)
+            self._plane.flush_care_of_addresses(action.interface, action.keep, action.router)
         except KernelError as error:
             # They age by themselves; the care-of address in use is another one already.
             log.warning("old care-of addresses stay", extra={"interface": action.interface, "problem": str(error)})

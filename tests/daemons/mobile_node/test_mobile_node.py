@@ -1,0 +1,172 @@
+"""Claims about the daemon `mobile-node` in a real network: real advertisements, real Mobility Headers, real tunnels."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemons.mobile_node.lab import AGENT, AGENT2, CORRESPONDENT, HOME_ADDRESS, SPI, Lab, MobileNode, until
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    network = Lab(tmp_path)
+    try:
+        network.build()
+        yield network
+    finally:
+        network.close()
+
+
+def traffic_flows(lab: Lab) -> None:
+    """Both ways, each begun by its own side."""
+    until("correspondent reaches the home address", lambda: lab.ping("cn", HOME_ADDRESS))
+    assert lab.ping("cn", HOME_ADDRESS, count=5)
+    assert lab.ping("mn", CORRESPONDENT, source=HOME_ADDRESS, count=5)
+
+
+def test_registers_and_carries_traffic_through_the_tunnel(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    bound = node.wait("bound")
+    assert (bound["home_agent"], bound["lifetime_s"]) == (AGENT, 600)
+    assert bound["care_of_address"].startswith("2001:db8:1:")
+    traffic_flows(lab)
+    status = json.loads(until("status is served", lambda: node.http("/status")))
+    assert (status["location"], status["bound"], status["care_of_address"]) == ("away", True, bound["care_of_address"])
+    assert "mobile_node_bound 1.0" in node.http("/metrics")
+
+
+def test_binding_update_on_the_wire_is_what_the_rfcs_say(lab: Lab) -> None:
+    capture = lab.folder / "core.pcap"
+    watching = lab.start("r", "tcpdump", "-i", "core", "-U", "-w", str(capture), "ip6", stderr=subprocess.PIPE)
+    assert watching.stderr is not None
+    watching.stderr.readline()
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound")
+    fields = ("ipv6.opt.mipv6.home_address", "mip6.bu.a_flag", "mip6.bu.h_flag", "mip6.bu.lifetime", "mip6.csum.status", "mip6.mnha.spi")
+    names = [f"-e{field}" for field in fields]
+
+    def dissected() -> list[str]:
+        done = subprocess.run(
+            ["tshark", "-r", str(capture), "-Y", "mip6.mhtype == 5", "-Tfields", *names], capture_output=True, text=True, check=False
+        )
+        return done.stdout.splitlines()
+
+    update = until("tshark sees the update", dissected)[0].split("\t")
+    assert update[0] == HOME_ADDRESS
+    assert update[3] == "150"
+
+
+def test_handover_between_visited_links_is_quick(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound")
+    traffic_flows(lab)
+    delays = []
+    for turn in range(6):
+        link = ("visited2", "visited1")[turn % 2]
+        begun = time.monotonic_ns()
+        lab.plug(link)
+        seen = node.wait("ra_received", begun)
+        bound = node.wait("bound", begun)
+        delays.append((bound["mono_ns"] - seen["mono_ns"]) / 1e6)
+        traffic_flows(lab)
+    assert sorted(delays)[len(delays) // 2] < 50, delays
+
+
+def test_returns_home_and_leaves_again(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound")
+    begun = time.monotonic_ns()
+    lab.plug("home")
+    node.wait("deregistered", begun)
+    update = lab.agent.seen("update")[-1]
+    assert (update["care_of"], update["home_address_option"], update["lifetime"]) == (HOME_ADDRESS, False, 0)
+    traffic_flows(lab)
+    assert "table 42" not in lab.inside("mn", "ip -6 rule")
+    begun = time.monotonic_ns()
+    lab.plug("visited2")
+    node.wait("bound", begun)
+    traffic_flows(lab)
+
+
+def test_follows_the_switch_of_an_adopting_home_agent(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound", home_agent=AGENT)
+    lab.agent.command(behave={AGENT: "silent"}, switch={"from": AGENT2, "to": [AGENT2]})
+    received = node.wait("switch_received")
+    bound = node.wait("bound", home_agent=AGENT2)
+    assert bound["mono_ns"] - received["mono_ns"] < 200e6
+    traffic_flows(lab)
+
+
+def test_goes_to_the_next_home_agent_when_the_first_is_silent(lab: Lab) -> None:
+    lab.agent.command(behave={AGENT: "silent"})
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound", home_agent=AGENT2)
+    traffic_flows(lab)
+
+
+def test_tunnelled_packets_of_others_are_not_taken(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound", home_agent=AGENT)
+    traffic_flows(lab)
+    # The same tunnel from the home agent's other address, which is not the one bound to.
+    lab.inside("ha", f"ip sr tunsrc set {AGENT2}")
+    assert not lab.ping("cn", HOME_ADDRESS)
+    lab.inside("ha", f"ip sr tunsrc set {AGENT}")
+    traffic_flows(lab)
+
+
+def test_clean_stop_deregisters_and_leaves_no_route_behind(lab: Lab) -> None:
+    before = kernel_state(lab)
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound")
+    assert node.stop() == 0
+    assert lab.agent.seen("update")[-1]["lifetime"] == 0
+    assert node.events("stopped")[-1]["reason"] == "deregistered"
+    assert kernel_state(lab) == before
+
+
+def kernel_state(lab: Lab) -> tuple[str, str]:
+    """Rules and packet filter of the mobile node."""
+    return lab.inside("mn", "ip -6 rule"), lab.inside("mn", "nft list ruleset")
+
+
+def test_killed_node_starts_again_and_registers_again(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound")
+    for _ in range(3):
+        begun = time.monotonic_ns()
+        node.kill()
+        node.restart()
+        node.wait("bound", begun)
+        traffic_flows(lab)
+    node.stop()
+    assert lab.inside("mn", "nft list ruleset") == ""
+
+
+def test_events_tell_the_handover_in_order(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound")
+    begun = time.monotonic_ns()
+    lab.plug("visited2")
+    node.wait("bound", begun)
+    names = ("link_down", "link_up", "rs_sent", "ra_received", "care_of_address", "bu_sent", "ba_received", "bound")
+    found = {name: node.wait(name, begun)["mono_ns"] for name in names}
+    assert found["link_down"] <= found["link_up"] <= found["ra_received"] <= found["bu_sent"] <= found["ba_received"] <= found["bound"]
+    assert str(SPI) not in node.events_file.read_text()
