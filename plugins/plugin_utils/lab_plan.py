@@ -175,6 +175,22 @@ def home_network_problems(prefixes: Any, mode: str, shared: Any, host: str) -> l
     return found
 
 
+def home_address_problems(prefixes: list[Any], address: Any, spi: Any, host: str) -> list[str]:
+    """What is wrong with a mobile node's home address and security association."""
+    found = [
+        f"host {host}, home prefix: {text!r} ({type(text).__name__}) is not an IPv6 prefix; write 2001:db8:100::/64"
+        for text in prefixes
+        if prefix_of(text) is None
+    ]
+    networks = [network for network in map(prefix_of, prefixes) if network is not None]
+    value = address_of(address)
+    if value is None or (networks and not any(value in network for network in networks)):
+        found.append(f"host {host}, home address: {_kind(address)} is not an address of the home prefix; give one of {prefixes}")
+    if not isinstance(spi, int) or isinstance(spi, bool) or not 256 <= spi <= 0xFFFFFFFF:
+        found.append(f"host {host}, spi: {_kind(spi)} is not valid; use 256 to 4294967295 (RFC 4285 section 5 reserves 0 to 255)")
+    return found
+
+
 def prefix_of(text: Any) -> ipaddress.IPv6Network | None:
     """The prefix, or None where the text is none or has host bits."""
     try:

@@ -1,0 +1,82 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The closedloop.mobility contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Order a home agent to serve, to be emptied or to be cut off."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: home_agent
+short_description: Order a home agent to serve, to be emptied or to be cut off
+version_added: "0.1.0"
+description:
+  - Tells HA-B what a home agent is to do. HA-B carries it out in order, so that no home address is served by two.
+  - The order is given and not waited for. See M(closedloop.mobility.home_agent_info).
+options:
+  name:
+    description: Name of the home agent.
+    type: str
+    required: true
+  state:
+    description:
+      - V(serving) hands everything of the present owner over to this home agent, a ready standby.
+      - V(fenced) cuts the home agent off. Its addresses are free when its lease has ended, or at once with O(stopped).
+      - V(drained) asks its mobile nodes to move to other home agents.
+      - V(absent) makes HA-B forget a stopped home agent without bindings.
+    type: str
+    choices: [serving, fenced, drained, absent]
+    required: true
+  previous_owner:
+    description: Who hands over with O(state=serving). Needed where several home agents serve.
+    type: str
+    default: ""
+  stopped:
+    description: With O(state=fenced), asserts that the home agent certainly serves nothing any more, as its host is off.
+    type: bool
+    default: false
+author:
+  - The closedloop.mobility contributors (@closedloop)
+extends_documentation_fragment:
+  - closedloop.mobility.backend_api
+  - closedloop.mobility.in_process
+"""
+
+EXAMPLES = r"""
+- name: The standby takes over in order
+  closedloop.mobility.home_agent:
+    url: https://[2001:db8:be::1]:7311
+    ca_file: /etc/closedloop/ca.pem
+    token_file: /etc/closedloop/api.token
+    name: ha-pp-b
+    state: serving
+"""
+
+RETURN = r"""
+home_agent:
+  description: The home agent after the order, as HA-B shows it.
+  returned: success
+  type: dict
+  sample: {"name": "ha-pp-b", "state": "ready", "role": "active"}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.closedloop.mobility.plugins.module_utils import backend_resources
+from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec=backend_resources.HOME_AGENT_ARGUMENTS,
+        supports_check_mode=True,
+    )
+    try:
+        outcome = backend_resources.home_agent(module.params, check_mode=module.check_mode)
+    except MobilityError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**outcome.result(diff=module._diff))
+
+
+if __name__ == "__main__":
+    main()
