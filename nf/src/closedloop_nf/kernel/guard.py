@@ -125,7 +125,7 @@ class HomeAgentGuard:
         self._home_agent = address
 
     def bind(self, pairs: dict[bytes, bytes]) -> None:
-        """Accept from the (home address -> care-of address) pairs, forget the care-of addresses these home addresses had. One transaction."""
+        """Accept from the (home address -> care-of address) pairs, no longer from the care-of addresses these had. One transaction."""
         stale = {home: self._bound[home] for home, care_of in pairs.items() if self._bound.get(home, care_of) != care_of}
         fresh = {home: care_of for home, care_of in pairs.items() if self._bound.get(home) != care_of}
         unknown = [home for home in fresh if home not in self._proxied]
@@ -137,16 +137,23 @@ class HomeAgentGuard:
         self._bound.update(fresh)
         self._proxied.update(unknown)
 
-    def unbind(self, homes: Iterable[bytes]) -> None:
-        """Accept nothing from these home addresses any more. To be called after their proxy neighbour entries are gone."""
-        known = {home: self._bound[home] for home in homes if home in self._bound}
+    def proxy(self, addresses: Iterable[bytes]) -> None:
+        """Neighbour advertisements for these leave only under the lease. To be called before there are any."""
+        unknown = set(addresses) - self._proxied
+        self._apply(_elements("add", "closedloop proxied", map(_raw, unknown)))
+        self._proxied |= unknown
+
+    def release(self, addresses: Iterable[bytes]) -> None:
+        """Accept nothing from these any more. To be called after their proxy neighbour entries are gone."""
+        known = self._proxied.intersection(addresses)
+        bound = {home: self._bound[home] for home in known if home in self._bound}
         self._apply(
-            _elements("delete", "closedloop_lease bound", map(_pair, known.items())),
+            _elements("delete", "closedloop_lease bound", map(_pair, bound.items())),
             _elements("delete", "closedloop proxied", map(_raw, known)),
         )
-        for home in known:
+        for home in bound:
             del self._bound[home]
-        self._proxied.difference_update(known)
+        self._proxied -= known
 
     def renew(self, seconds: float) -> None:
         """The lease ends `seconds` from now. Flush and add in one transaction: kernels before 6.11 cannot change an element's timeout."""

@@ -37,6 +37,7 @@ class KernelHomeAgent:
         self._uplink: m.Link | None = None
         self._bindings: dict[bytes, bytes] = {}
         self._care_of_users: Counter[bytes] = Counter()
+        self._defended: set[bytes] = set()
         self._address: bytes | None = None
         self._address_link: m.Link | None = None
         self._encapsulating: Template | None = None
@@ -90,6 +91,7 @@ class KernelHomeAgent:
     def _forget(self) -> None:
         self._bindings.clear()
         self._care_of_users.clear()
+        self._defended.clear()
         self._address = self._address_link = self._encapsulating = None
         self._nested = 0
 
@@ -137,23 +139,36 @@ class KernelHomeAgent:
             self._bindings[address] = care_of
             self._care_of_users[care_of] += 1
         self._send_routes(wanted.items())
-        proxy = Template(m.proxy_neighbour(Template.sentinels()[0], home.index), 1)
-        self._send("proxy neighbour entry", [proxy.fill(address) for address in new], new)
+        self._send_proxies(new, home)
+
+    def defend(self, addresses: Iterable[bytes]) -> None:
+        home, _ = self._links()
+        new = [address for address in dict.fromkeys(addresses) if address not in self._bindings and address not in self._defended]
+        self._guard.proxy(new)
+        self._send_proxies(new, home)
+        self._defended.update(new)
 
     def remove(self, home_addresses: Iterable[bytes]) -> None:
         home, _ = self._links()
-        known = [address for address in dict.fromkeys(home_addresses) if address in self._bindings]
-        if not known:
+        gone = dict.fromkeys(home_addresses)
+        bound = [address for address in gone if address in self._bindings]
+        proxied = [address for address in gone if address in self._bindings or address in self._defended]
+        if not proxied:
             return
         first = Template.sentinels()[0]
         proxy = Template(m.proxy_neighbour(first, home.index, delete=True), 1)
         route = Template(m.route(0, delete=True, destination=first), 1)
-        self._routes.delete_all([proxy.fill(address) for address in known])
-        self._routes.delete_all([route.fill(address) for address in known])
-        self._guard.unbind(known)
-        for address in known:
+        self._routes.delete_all([proxy.fill(address) for address in proxied])
+        self._routes.delete_all([route.fill(address) for address in bound])
+        self._guard.release(proxied)
+        self._defended.difference_update(proxied)
+        for address in bound:
             self._forget_care_of(address)
             del self._bindings[address]
+
+    def _send_proxies(self, addresses: list[bytes], home: m.Link) -> None:
+        proxy = Template(m.proxy_neighbour(Template.sentinels()[0], home.index), 1)
+        self._send("proxy neighbour entry", [proxy.fill(address) for address in addresses], addresses)
 
     def _forget_care_of(self, address: bytes) -> None:
         previous = self._bindings.get(address)

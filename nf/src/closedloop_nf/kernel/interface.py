@@ -53,6 +53,10 @@ class HomeAgentDataPlane(Protocol):
         (10 000 well under a second).
         """
 
+    def defend(self, addresses: Iterable[bytes]) -> None:
+        """Answer neighbour solicitations for these without a tunnel: link-local addresses of mobile nodes whose registration has the L bit
+        (RFC 6275 section 10.4.1). `remove` ends it."""
+
     def remove(self, home_addresses: Iterable[bytes]) -> None:
         """Stop serving these; unknown ones are no error."""
 
@@ -106,8 +110,12 @@ class MobileNodeDataPlane(Protocol):
     def away(self, home_address: bytes) -> None:
         """Away from home: the address sits on lo as /128, so no visited link sees it, and connections survive."""
 
-    def flush_care_of_addresses(self, interface: str, keep: Iterable[bytes]) -> list[bytes]:
-        """Remove the global addresses of `interface` that the kernel made by SLAAC, except `keep` and the home address; returns them."""
+    def flush_care_of_addresses(self, interface: str, keep: Iterable[bytes], router: bytes | None = None) -> list[bytes]:
+        """Remove what the router advertisements of a link that was left made on `interface`: SLAAC addresses except `keep` and the home
+        address, default routes except by `router`, on-link routes of prefixes without address. Returns the addresses removed.
+
+        Carrier loss leaves all of it in place, and the kernel would go on sending by the first router until that is found unreachable.
+        """
 
     def readers(self) -> Mapping[int, Callable[[], None]]:
         """As for the home agent."""

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from closedloop_nf.kernel import messages as m
+from closedloop_nf.kernel.netlink import split_messages
+from closedloop_nf.kernel.route_table import RouteTable
+from closedloop_nf.kernel.sockets import Icmpv6Socket, PacketSender
+from closedloop_nf.wire.icmpv6 import RouterAdvertisement, RouterSolicitation, build_icmpv6
+from closedloop_nf.wire.ipv6 import ICMPV6, UNSPECIFIED, build_packet, is_link_local
+from closedloop_nf.wire.nd_options import SourceLinkLayerAddress
+
+ALL_ROUTERS = bytes.fromhex("ff020000000000000000000000000002")
+_ND_HOP_LIMIT = 255
+_RTMGRP_LINK, _RTMGRP_IPV6_IFADDR = 0x1, 0x100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +50,10 @@ class AddressState:
 
 @dataclass(frozen=True, slots=True)
 class RouterAdvertisementSeen:
-    """A router advertisement as received (hop limit 255 verified). `payload` begins at the ICMPv6 type, for wire.icmpv6.parse_icmpv6."""
+    """A router advertisement as received, from a link-local source with hop limit 255 (RFC 4861 section 6.1.2).
+
+    `payload` begins at the ICMPv6 type, for wire.icmpv6.parse_icmpv6.
+    """
 
     interface: str
     router: bytes
@@ -46,19 +64,150 @@ LinkEvent = LinkState | AddressState | RouterAdvertisementSeen
 
 
 class LinkMonitor:
-    """Watches the named interfaces. On `start` the present state comes first (LinkState, AddressState), then every change."""
+    """Watches the named interfaces. On `start` the present state comes first (LinkState, AddressState), then every change.
+
+    An interface that does not exist is one without carrier. Nothing is delivered twice: a refreshed lifetime is no change.
+    """
 
     def __init__(self, interfaces: list[str], deliver: Callable[[LinkEvent], None]) -> None:
-        """deliver: called in the event loop's thread, in the order of the kernel's messages."""
-        raise NotImplementedError
+        """deliver: called in the event loop's thread, in the order of the kernel's messages. Raises KernelError."""
+        self._wanted = frozenset(interfaces)
+        self._deliver = deliver
+        self._names: dict[int, str] = {}
+        self._links: dict[str, LinkState] = {name: LinkState(name, 0, up=False, address=b"") for name in interfaces}
+        self._addresses: dict[tuple[int, bytes], AddressState] = {}
+        self._link_locals: dict[str, tuple[bytes, bool]] = {}
+        """Usable link-local address per interface, and whether its uniqueness is established (not optimistic)."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._routes = RouteTable()
+        self._advertisements = Icmpv6Socket((RouterAdvertisement.TYPE,))
+        self._sender = PacketSender()
+        self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._events.bind((0, _RTMGRP_LINK | _RTMGRP_IPV6_IFADDR))
 
     def start(self) -> None:
-        """Register with the running event loop."""
-        raise NotImplementedError
-
-    def solicit_router(self, interface: str) -> None:
-        """Send one Router Solicitation (RFC 4861 section 4.1) from the link-local address, or unspecified where there is none."""
-        raise NotImplementedError
+        """Register with the running event loop and deliver the present state."""
+        self._loop = asyncio.get_running_loop()
+        for state in self._links.values():
+            self._deliver(state)
+        self._resynchronise()
+        self._loop.add_reader(self._events.fileno(), self._on_events)
+        self._loop.add_reader(self._advertisements.fileno(), self._on_advertisements)
 
     def close(self) -> None:
-        raise NotImplementedError
+        if self._loop is not None:
+            self._loop.remove_reader(self._events.fileno())
+            self._loop.remove_reader(self._advertisements.fileno())
+            self._loop = None
+        self._events.close()
+        self._advertisements.close()
+        self._sender.close()
+        self._routes.close()
+
+    def solicit_router(self, interface: str) -> None:
+        """Send one Router Solicitation (RFC 4861 section 4.1) from the link-local address, or unspecified where there is none.
+
+        The source link-layer address option is left out while the source is not known to be unique (RFC 4429 section 3.2).
+        """
+        state = self._links[interface]
+        source, unique = self._link_locals.get(interface, (UNSPECIFIED, False))
+        options = (SourceLinkLayerAddress(state.address),) if unique and state.address else ()
+        message = build_icmpv6(RouterSolicitation(options), source, ALL_ROUTERS)
+        packet = build_packet(source, ALL_ROUTERS, ICMPV6, message, hop_limit=_ND_HOP_LIMIT)
+        self._sender.send(packet, interface_index=state.index)
+
+    # --- rtnetlink -----------------------------------------------------------------------------------------------------------------------
+
+    def _resynchronise(self) -> None:
+        """Take the kernel's present state; what it no longer has is gone."""
+        links = [m.parse_link(payload) for _, payload in self._routes.netlink.dump(m.RTM_GETLINK, m.LINK_DUMP)]
+        for missing in self._wanted - {link.name for link in links}:
+            self._link_changed(replace(self._links[missing], up=False))
+        for link in links:
+            self._link(link, gone=False)
+        addresses = self._routes.addresses()
+        present = {(found.index, found.address) for found in addresses}
+        for index, address in [key for key in self._addresses if key not in present]:
+            self._address_gone(index, address)
+        for found in addresses:
+            self._address(found, gone=False)
+
+    def _on_events(self) -> None:
+        for kind, payload in self._read_events():
+            if kind in (m.RTM_NEWLINK, m.RTM_DELLINK):
+                self._link(m.parse_link(payload), gone=kind == m.RTM_DELLINK)
+            elif kind in (m.RTM_NEWADDR, m.RTM_DELADDR):
+                self._address(m.parse_address(payload), gone=kind == m.RTM_DELADDR)
+
+    def _read_events(self) -> Iterator[tuple[int, bytes]]:
+        while True:
+            try:
+                datagram = self._events.recv(1 << 16)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self._resynchronise()  # the kernel dropped messages
+                continue
+            for kind, _, _, payload in split_messages(datagram):
+                yield kind, payload
+
+    def _link(self, link: m.Link, *, gone: bool) -> None:
+        if link.name not in self._wanted:
+            # renamed away, or another's
+            previous = self._names.pop(link.index, None)
+            if previous is not None:
+                self._link_changed(replace(self._links[previous], up=False))
+            return
+        if gone:
+            self._names.pop(link.index, None)
+        else:
+            self._names[link.index] = link.name
+        self._link_changed(LinkState(link.name, link.index, link.up and not gone, link.address))
+
+    def _link_changed(self, state: LinkState) -> None:
+        if self._links[state.interface] != state:
+            self._links[state.interface] = state
+            self._deliver(state)
+
+    def _address(self, found: m.InterfaceAddress, *, gone: bool) -> None:
+        interface = self._names.get(found.index)
+        if interface is None:
+            return
+        tentative = found.flags & m.IFA_F_TENTATIVE != 0
+        usable = not found.flags & m.IFA_F_DADFAILED and (not tentative or found.flags & m.IFA_F_OPTIMISTIC != 0)
+        if is_link_local(found.address):
+            if usable and not gone:
+                self._link_locals[interface] = (found.address, not tentative)
+            elif self._link_locals.get(interface, (b"",))[0] == found.address:
+                del self._link_locals[interface]
+            return
+        if gone:
+            self._address_gone(found.index, found.address)
+            return
+        state = AddressState(
+            interface,
+            found.address,
+            found.prefix_length,
+            usable=usable,
+            deprecated=found.flags & m.IFA_F_DEPRECATED != 0,
+            removed=False,
+            slaac=m.made_by_slaac(found),
+        )
+        if self._addresses.get((found.index, found.address)) != state:
+            self._addresses[found.index, found.address] = state
+            self._deliver(state)
+
+    def _address_gone(self, index: int, address: bytes) -> None:
+        known = self._addresses.pop((index, address), None)
+        if known is not None:
+            self._deliver(replace(known, usable=False, removed=True))
+
+    # --- router advertisements -----------------------------------------------------------------------------------------------------------
+
+    def _on_advertisements(self) -> None:
+        for got in self._advertisements.recv_batch():
+            interface = self._names.get(got.interface_index)
+            if interface is not None and got.hop_limit == _ND_HOP_LIMIT and is_link_local(got.source):
+                self._deliver(RouterAdvertisementSeen(interface, got.source, got.payload))

@@ -9,8 +9,9 @@ import ctypes
 import fcntl
 import os
 import resource
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
+from pathlib import Path
 
 from closedloop_nf.kernel.errors import KernelError
 
@@ -71,7 +72,7 @@ class Nftables:
         if not context:
             raise KernelError(0, "libnftables cannot open a netlink socket; CAP_NET_ADMIN is needed in this network namespace")
         for number in opened:
-            if fcntl.fcntl(number, fcntl.F_GETFD) != -1:
+            with suppress(OSError):  # the listed directory's own
                 fcntl.fcntl(number, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
         self._context: int | None = context
         library.nft_ctx_buffer_output(context)
@@ -106,13 +107,5 @@ class Nftables:
 
 
 def _descriptors() -> frozenset[int]:
-    """Open descriptor numbers from _ABOVE's neighbourhood on; the directory's own is low and goes."""
-    numbers = set()
-    for name in os.listdir("/proc/self/fd"):
-        number = int(name)
-        try:
-            fcntl.fcntl(number, fcntl.F_GETFD)
-        except OSError:
-            continue
-        numbers.add(number)
-    return frozenset(numbers)
+    """Open descriptor numbers, of the directory being listed too."""
+    return frozenset(int(entry.name) for entry in Path("/proc/self/fd").iterdir())

@@ -1,5 +1,6 @@
-"""The mobile node's packet filter: which tunnelled packets may be decapsulated (RFC 6275 section 11.3.1), and the Parameter Problem the kernel
-would answer to a type 2 routing header (code 0) is silenced.
+"""The mobile node's packet filter: which tunnelled packets may be decapsulated (RFC 6275 section 11.3.1).
+
+It also silences the Parameter Problem (code 0) that the kernel would answer to a type 2 routing header, unknown to it without IPV6_MIP6.
 
 The table is not owned by the process: a killed mobile node keeps its tunnel until its successor's `reset`.
 """
@@ -24,12 +25,14 @@ add set ip6 closedloop_node care_of {{ type ipv6_addr; }}
 add chain ip6 closedloop_node tunnelled
 add rule ip6 closedloop_node tunnelled exthdr frag exists counter name tunnel_fragment drop
 add rule ip6 closedloop_node tunnelled @th,0,8 & 0xf0 != 0x60 counter name tunnel_malformed drop
-add rule ip6 closedloop_node tunnelled ip6 saddr . ip6 daddr . @th,192,128 @expected meta mark set meta mark or {TUNNEL_MARK:#x} accept
+add chain ip6 closedloop_node permitted
+add rule ip6 closedloop_node permitted meta mark set meta mark or {TUNNEL_MARK:#x} accept
+add rule ip6 closedloop_node tunnelled ip6 saddr . ip6 daddr . @th,192,128 @expected jump permitted
 add rule ip6 closedloop_node tunnelled counter name tunnel_unexpected drop
 add chain ip6 closedloop_node incoming {{ type filter hook prerouting priority -150; }}
 add rule ip6 closedloop_node incoming ip6 daddr @care_of meta l4proto ipv6 jump tunnelled
 add chain ip6 closedloop_node outgoing {{ type filter hook output priority 0; }}
-add rule ip6 closedloop_node outgoing icmpv6 type parameter-problem icmpv6 code 0 @th,112,8 43 counter name parameter_problem_suppressed drop
+add rule ip6 closedloop_node outgoing icmpv6 type 4 icmpv6 code 0 @th,112,8 43 counter name parameter_problem_suppressed drop
 """
 
 Expected = tuple[bytes, bytes, bytes]

@@ -1,21 +1,45 @@
 """Raw sockets: Mobility Header, ICMPv6, whole packets.
 
-A Linux kernel without IPV6_MIP6 delivers a Mobility Header behind a Home Address option only to raw sockets of protocol 60 and one behind a
-type 2 routing header only to protocol 43, and would answer both with a Parameter Problem (the guard suppresses that). So `MobilitySocket` is
-several sockets that look like one.
+A Linux kernel without IPV6_MIP6 delivers what stands behind a Home Address option only to raw sockets of protocol 60, and what stands
+behind a type 2 routing header only to those of protocol 43; it would answer both with a Parameter Problem, which the guard suppresses. So
+a `MobilitySocket` is several sockets that look like one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+from closedloop_nf.kernel.errors import KernelError
+from closedloop_nf.wire.errors import ParseError
+from closedloop_nf.wire.ipv6 import DESTINATION_OPTIONS, ICMPV6, ROUTING, checksum, parse_destination_options, parse_routing_header
+
+MOBILITY_HEADER: Final = 135
+
+_IPV6_UNICAST_HOPS, _IPV6_MULTICAST_HOPS, _IPV6_MULTICAST_LOOP = 16, 18, 19
+_IPV6_RECVPKTINFO, _IPV6_PKTINFO, _IPV6_RECVHOPLIMIT, _IPV6_HOPLIMIT = 49, 50, 51, 52
+_IPV6_JOIN_ANYCAST, _IPV6_LEAVE_ANYCAST = 27, 28
+_ICMP6_FILTER = 1
+_SO_RCVBUFFORCE = 33
+_LARGEST = 65535
+_ANCILLARY = socket.CMSG_SPACE(20) + socket.CMSG_SPACE(4)
+_ND_HOP_LIMIT = 255
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMobility:
-    """One Mobility Header as it came in. `payload` begins at the Mobility Header; its checksum is verified (over the home address where an
-    option or routing header carries one, RFC 6275 section 6.1.1)."""
+    """One upper layer as it came in, for Mobile IPv6 to judge.
+
+    Of next header 135 (Mobility Header) or 58 (ICMPv6) the checksum has been verified, over the home address where an option or routing
+    header carries one (RFC 6275 sections 6.1.1, 11.3.1). Others appear only behind a Home Address option, as they are: a Binding Error
+    answers those (section 9.3.1).
+    """
 
     source: bytes
     destination: bytes
@@ -23,46 +47,103 @@ class ReceivedMobility:
     routing_home_address: bytes | None
     payload: bytes
     interface_index: int
-    next_header: int = 135
-    """What `payload` begins with. Behind a Home Address option (protocol 60) other upper layers are delivered too, unverified: the HA-PP
-    answers them with a Binding Error (RFC 6275 section 9.3.3) or, for ICMPv6 146, with a mobile prefix advertisement."""
+    next_header: int = MOBILITY_HEADER
 
 
 class MobilitySocket:
-    """Receives Mobility Headers for the addresses of this namespace.
+    """Receives what Mobile IPv6 is about, for the addresses of this namespace.
 
-    role `home_agent`: plain (135) and behind a Home Address option (60). role `mobile_node`: plain and behind a type 2 routing header (43).
+    role `home_agent`: Mobility Headers, and whatever stands behind a Home Address option. role `mobile_node`: Mobility Headers, and with
+    ICMPv6 also behind a type 2 routing header.
     """
 
     def __init__(self, role: Literal["home_agent", "mobile_node"], *, interface: str | None = None, receive_buffer: int = 8 << 20) -> None:
-        """interface: bind to this device only."""
-        self.counters: dict[str, int] = {}
-        raise NotImplementedError
+        """interface: bind to this device only. Raises KernelError without CAP_NET_RAW."""
+        self.counters: Counter[str] = Counter()
+        """Packets not delivered, by reason."""
+        behind, unwrap = (DESTINATION_OPTIONS, _behind_home_address) if role == "home_agent" else (ROUTING, _behind_routing_header)
+        self._sockets: list[tuple[socket.socket, _Unwrap]] = []
+        try:
+            for protocol, how in ((MOBILITY_HEADER, _plain), (behind, unwrap)):
+                self._sockets.append((_raw(protocol, interface, receive_buffer), how))
+        except OSError:
+            self.close()
+            raise
 
     def filenos(self) -> list[int]:
         """Descriptors to watch; call `recv_batch` when any is readable."""
-        raise NotImplementedError
+        return [sock.fileno() for sock, _ in self._sockets]
 
     def recv_batch(self, limit: int = 256) -> list[ReceivedMobility]:
-        """What has arrived, at most `limit`, never blocks. Malformed packets are counted in `counters` by reason, not raised."""
-        raise NotImplementedError
+        """What has arrived, at most `limit` from each socket, never blocks. Bad packets are counted in `counters`, not raised."""
+        received: list[ReceivedMobility] = []
+        for sock, unwrap in self._sockets:
+            for _ in range(limit):
+                packet = _receive(sock)
+                if packet is None:
+                    break
+                try:
+                    got = unwrap(*packet[:4])
+                except ParseError as error:
+                    self.counters[error.reason.value] += 1
+                    continue
+                if got.next_header in (MOBILITY_HEADER, ICMPV6) and not _checksum_ok(got):
+                    self.counters["checksum"] += 1
+                    continue
+                received.append(got)
+        return received
 
     def close(self) -> None:
-        raise NotImplementedError
+        for sock, _ in self._sockets:
+            sock.close()
+
+
+_Unwrap = Callable[[bytes, bytes, bytes, int], ReceivedMobility]
+"""(source, destination, data, interface index) -> what the data is, or ParseError."""
+
+
+def _plain(source: bytes, destination: bytes, data: bytes, index: int) -> ReceivedMobility:
+    return ReceivedMobility(source, destination, None, None, data, index)
+
+
+def _behind_home_address(source: bytes, destination: bytes, data: bytes, index: int) -> ReceivedMobility:
+    header = parse_destination_options(data)
+    return ReceivedMobility(source, destination, header.home_address, None, data[header.length :], index, header.next_header)
+
+
+def _behind_routing_header(source: bytes, destination: bytes, data: bytes, index: int) -> ReceivedMobility:
+    header = parse_routing_header(data)
+    return ReceivedMobility(source, destination, None, header.home_address, header.rest, index, header.next_header)
+
+
+def _checksum_ok(got: ReceivedMobility) -> bool:
+    source = got.source if got.home_address_option is None else got.home_address_option
+    destination = got.destination if got.routing_home_address is None else got.routing_home_address
+    return checksum(source, destination, got.next_header, got.payload) == 0
 
 
 class PacketSender:
     """Sends complete IPv6 packets (wire.ipv6.build_packet) with whatever source address they carry."""
 
     def __init__(self, *, interface: str | None = None) -> None:
-        raise NotImplementedError
+        self.failures: Counter[str] = Counter()
+        """Packets that could not be sent, by errno name."""
+        self._socket = _raw(socket.IPPROTO_RAW, interface, None)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+
+    def disable_multicast_loop(self) -> None:
+        """What is sent to a multicast group does not come back to members on this node."""
+        self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_LOOP, 0)
 
     def send(self, packet: bytes, *, interface_index: int = 0) -> bool:
-        """Send; False and counted when the kernel has no route or buffer for it (a lost packet, as on any link)."""
-        raise NotImplementedError
+        """Send; False and counted when the kernel has no route or buffer for it (a lost packet, as on any link).
+
+        interface_index: needed for link-local and multicast destinations.
+        """
+        return _send(self._socket, packet, packet[24:40], interface_index, [], self.failures)
 
     def close(self) -> None:
-        raise NotImplementedError
+        self._socket.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +158,140 @@ class ReceivedIcmpv6:
 
 
 class Icmpv6Socket:
-    """ICMPv6 of the given types only (kernel filter)."""
+    """ICMPv6 of the given types only (kernel filter, RFC 3542 section 3.2)."""
 
     def __init__(self, types: Iterable[int], *, interface: str | None = None, receive_buffer: int = 1 << 20) -> None:
-        raise NotImplementedError
+        self.failures: Counter[str] = Counter()
+        """Messages that could not be sent, by errno name."""
+        self._socket = _raw(socket.IPPROTO_ICMPV6, interface, receive_buffer)
+        self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVHOPLIMIT, 1)
+        self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_HOPS, _ND_HOP_LIMIT)
+        self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_HOPS, _ND_HOP_LIMIT)
+        self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_LOOP, 0)
+        blocked = [0xFFFFFFFF] * 8
+        for kind in types:
+            blocked[kind >> 5] &= ~(1 << (kind & 31))
+        self._socket.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, struct.pack("=8I", *blocked))
 
     def fileno(self) -> int:
-        raise NotImplementedError
+        return self._socket.fileno()
 
     def recv_batch(self, limit: int = 256) -> list[ReceivedIcmpv6]:
-        raise NotImplementedError
+        """What has arrived, at most `limit`, never blocks."""
+        received: list[ReceivedIcmpv6] = []
+        while len(received) < limit and (packet := _receive(self._socket)) is not None:
+            source, destination, data, index, hop_limit = packet
+            received.append(ReceivedIcmpv6(source, destination, data, index, hop_limit))
+        return received
 
     def send(
         self, message: bytes, destination: bytes, *, source: bytes | None = None, interface_index: int = 0, hop_limit: int | None = None
     ) -> bool:
-        """Send one ICMPv6 message (the kernel fills in the checksum). hop_limit None: 255 (neighbour discovery needs it)."""
-        raise NotImplementedError
+        """Send one ICMPv6 message (the kernel fills in the checksum); False and counted when it could not be sent.
+
+        source None: the kernel's choice; it must be an address of this namespace. hop_limit None: 255, as neighbour discovery needs.
+        """
+        ancillary: list[tuple[int, int, bytes]] = []
+        if source is not None:
+            ancillary.append((socket.IPPROTO_IPV6, _IPV6_PKTINFO, source + struct.pack("=i", interface_index)))
+        if hop_limit is not None:
+            ancillary.append((socket.IPPROTO_IPV6, _IPV6_HOPLIMIT, struct.pack("=i", hop_limit)))
+        return _send(self._socket, message, destination, interface_index, ancillary, self.failures)
 
     def join_anycast(self, address: bytes, interface: str) -> None:
         """Receive what is sent to the anycast `address` (DHAAD: the Mobile IPv6 Home-Agents anycast address, RFC 2526)."""
-        raise NotImplementedError
+        self._membership(_IPV6_JOIN_ANYCAST, "join anycast", address, interface)
 
     def leave_anycast(self, address: bytes, interface: str) -> None:
-        raise NotImplementedError
+        """Undo join_anycast; no error where it was not joined."""
+        with suppress(KernelError):
+            self._membership(_IPV6_LEAVE_ANYCAST, "leave anycast", address, interface)
 
     def join_multicast(self, address: bytes, interface: str) -> None:
-        raise NotImplementedError
+        self._membership(socket.IPV6_JOIN_GROUP, "join multicast", address, interface)
 
     def leave_multicast(self, address: bytes, interface: str) -> None:
-        raise NotImplementedError
+        """Undo join_multicast; no error where it was not joined."""
+        with suppress(KernelError):
+            self._membership(socket.IPV6_LEAVE_GROUP, "leave multicast", address, interface)
+
+    def _membership(self, option: int, what: str, address: bytes, interface: str) -> None:
+        try:
+            request = address + struct.pack("=i", socket.if_nametoindex(interface))
+            self._socket.setsockopt(socket.IPPROTO_IPV6, option, request)
+        except OSError as error:
+            text = socket.inet_ntop(socket.AF_INET6, address)
+            raise KernelError(error.errno or 0, f"{what} address {text} on interface {interface!r}: {error.strerror}") from error
 
     def close(self) -> None:
-        raise NotImplementedError
+        self._socket.close()
+
+
+# --- shared --------------------------------------------------------------------------------------------------------------------------
+
+
+def _raw(protocol: int, interface: str | None, receive_buffer: int | None) -> socket.socket:
+    try:
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+    except PermissionError as error:
+        raise KernelError(error.errno or 0, f"raw socket of protocol {protocol} refused; the process needs CAP_NET_RAW") from error
+    try:
+        if interface is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+        if receive_buffer is not None:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+            _set_receive_buffer(sock, receive_buffer)
+    except OSError as error:
+        sock.close()
+        raise KernelError(error.errno or 0, f"raw socket of protocol {protocol} on interface {interface!r}: {error.strerror}") from error
+    return sock
+
+
+def _set_receive_buffer(sock: socket.socket, size: int) -> None:
+    """With CAP_NET_ADMIN beyond net.core.rmem_max, else up to it."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+def _receive(sock: socket.socket) -> tuple[bytes, bytes, bytes, int, int] | None:
+    """(source, destination, data, interface index, hop limit) of the next packet, None when there is none."""
+    while True:
+        try:
+            data, ancillary, _, sender = sock.recvmsg(_LARGEST, _ANCILLARY)
+            break
+        except BlockingIOError:
+            return None
+        except OSError:
+            continue  # an ICMPv6 error about a packet sent earlier; reading it clears it
+    destination, index, hop_limit = bytes(16), 0, -1
+    for _, kind, value in ancillary:
+        if kind == _IPV6_PKTINFO:
+            destination, index = value[:16], struct.unpack_from("=I", value, 16)[0]
+        elif kind == _IPV6_HOPLIMIT:
+            hop_limit = struct.unpack("=i", value)[0]
+    source = socket.inet_pton(socket.AF_INET6, sender[0].partition("%")[0])
+    return source, destination, data, index, hop_limit
+
+
+def _send(
+    sock: socket.socket,
+    data: bytes,
+    destination: bytes,
+    interface_index: int,
+    ancillary: list[tuple[int, int, bytes]],
+    failures: Counter[str],
+) -> bool:
+    scope = interface_index if destination[0] in (0xFE, 0xFF) else 0
+    target = (socket.inet_ntop(socket.AF_INET6, destination), 0, 0, scope)
+    try:
+        sock.sendmsg([data], ancillary, 0, target)
+    except OSError as error:
+        failures[_errno_name(error.errno)] += 1
+        return False
+    return True
+
+
+def _errno_name(code: int | None) -> str:
+    return errno.errorcode.get(code or 0, "unknown").lower()
