@@ -15,12 +15,19 @@ author:
   - The closedloop.mobility contributors (@closedloop)
 version_added: "0.1.0"
 options:
-  netns:
-    description: Name of the network namespace, as C(ip netns list) shows it.
+  remote_addr:
+    description: Name of the host, without the prefix of its lab.
     type: str
-    required: true
+    default: inventory_hostname
     vars:
-      - name: ansible_netns
+      - name: inventory_hostname
+      - name: ansible_host
+  prefix:
+    description: What stands before the host's name in the name of its namespace, as C(ip netns list) shows it. Tells labs apart.
+    type: str
+    default: ""
+    vars:
+      - name: ansible_netns_prefix
 extends_documentation_fragment:
   - connection_pipelining
 """
@@ -39,9 +46,14 @@ class Connection(LocalConnection):
     transport = "closedloop.mobility.netns"
     has_pipelining = True
 
+    @property
+    def namespace(self) -> str:
+        """Name of the host's network namespace."""
+        return str(self.get_option("prefix")) + str(self.get_option("remote_addr"))
+
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         """Run the command in the namespace. A namespace that is not there is an unreachable host."""
-        name = self.get_option("netns")
+        name = self.namespace
         try:
             namespaces.identity(name)
         except MobilityError as error:

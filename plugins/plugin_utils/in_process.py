@@ -61,5 +61,5 @@ class InProcessAction(ActionBase):
 
     def _place(self) -> AbstractContextManager[None]:
         if self.inside_namespace and self._connection.transport == NETNS_CONNECTION:
-            return namespaces.entered(self._connection.get_option("netns"))
+            return namespaces.entered(self._connection.namespace)
         return nullcontext()
