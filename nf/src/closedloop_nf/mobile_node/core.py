@@ -79,7 +79,7 @@ class MobileNodeCore:
                 events = self.movement.router_advertised(event, now)
                 return self._follow(now) + events
             case AddressChanged():
-                self.movement.address_changed(event.interface, event.address, event.usable)
+                self.movement.address_changed(event.interface, event.address, event.usable, event.slaac)
                 if not event.usable and self.place is not None and self.place.care_of_address == event.address and not self.place.home:
                     return self._detach(now) + self._follow(now)
                 return self._follow(now)

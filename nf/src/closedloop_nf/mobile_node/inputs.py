@@ -15,11 +15,15 @@ class LinkChanged(msgspec.Struct, frozen=True):
 
 
 class AddressChanged(msgspec.Struct, frozen=True):
-    """A global address of an interface can be a source now (`usable`), or no longer."""
+    """A global address of an interface can be a source now (`usable`), or no longer.
+
+    slaac: made from a router advertisement, so DropCareOfAddresses removes it; others stay where they are.
+    """
 
     interface: str
     address: bytes
     usable: bool
+    slaac: bool = True
 
 
 class RouterAdvertised(msgspec.Struct, frozen=True):

@@ -46,8 +46,8 @@ class _Router:
 @dataclass(slots=True)
 class _Link:
     up: bool = False
-    addresses: list[bytes] = field(default_factory=list)
-    """Usable global addresses, oldest first."""
+    addresses: dict[bytes, bool] = field(default_factory=dict)
+    """Usable global addresses, oldest first, and whether they are the kernel's (SLAAC)."""
     routers: dict[bytes, _Router] = field(default_factory=dict)
     current: _Router | None = None
     solicit_at: float | None = None
@@ -72,21 +72,21 @@ class Movement:
             actions.append(Emit(now, "link_up", {"interface": interface}))
         else:
             link.routers.clear()
-            link.addresses.clear()
+            link.addresses = {address: slaac for address, slaac in link.addresses.items() if not slaac}
             link.current = None
             link.solicit_at = None
             actions.append(Emit(now, "link_down", {"interface": interface}))
             actions.append(DropCareOfAddresses(interface, (), None))
         return actions
 
-    def address_changed(self, interface: str, address: bytes, usable: bool) -> None:
+    def address_changed(self, interface: str, address: bytes, usable: bool, slaac: bool) -> None:
         link = self._links.get(interface)
         if link is None or address == self._settings.home_address:
             return
-        if usable and link.up and address not in link.addresses:
-            link.addresses.append(address)
-        elif not usable and address in link.addresses:
-            link.addresses.remove(address)
+        if not usable:
+            link.addresses.pop(address, None)
+        elif link.up or not slaac:
+            link.addresses[address] = slaac
 
     def router_advertised(self, seen: RouterAdvertised, now: Instant) -> list[Action]:
         link = self._links.get(seen.interface)
@@ -153,7 +153,7 @@ class Movement:
         keep = tuple(address for address in link.addresses if any(prefix.contains(address) for prefix in router.prefixes))
         if len(keep) == len(link.addresses) and len(link.routers) == 1:
             return []
-        link.addresses[:] = keep
+        link.addresses = {address: slaac for address, slaac in link.addresses.items() if address in keep or not slaac}
         return [DropCareOfAddresses(place.interface, keep, place.router)]
 
     def _router_lost(self, interface: str, link: _Link, address: bytes, now: Instant) -> list[Action]:

@@ -148,7 +148,8 @@ class Shell:
             case LinkState():
                 self._feed(inputs.LinkChanged(event.interface, event.up))
             case AddressState():
-                self._feed(inputs.AddressChanged(event.interface, event.address, event.usable and not event.deprecated))
+                usable = event.usable and not event.deprecated
+                self._feed(inputs.AddressChanged(event.interface, event.address, usable, event.slaac))
             case RouterAdvertisementSeen():
                 seen = router_advertised(event.interface, event.router, event.payload)
                 if seen is not None:

@@ -12,7 +12,7 @@ from closedloop_nf.mobile_node.actions import (
     SendMobility,
     SolicitRouter,
 )
-from closedloop_nf.mobile_node.inputs import RouterAdvertised
+from closedloop_nf.mobile_node.inputs import AddressChanged, RouterAdvertised
 
 from tests.unit.nf.mobile_node.harness import (
     AGENT,
@@ -209,3 +209,12 @@ def test_home_address_of_the_kernel_is_no_care_of_address() -> None:
 def test_home_prefix_on_a_link_that_is_not_configured_means_nothing() -> None:
     node = Node()
     assert node.advertise(HOME_PREFIX, ROUTER_HOME, interface="eth7") == []
+
+
+def test_address_given_by_hand_outlives_the_loss_of_carrier() -> None:
+    node = Node()
+    node.link(True)
+    node.feed(AddressChanged("eth0", CARE_OF1, usable=True, slaac=False))
+    node.link(False)
+    node.link(True)
+    assert last_update(node.advertise(VISITED1, ROUTER1)).sent.source == CARE_OF1
