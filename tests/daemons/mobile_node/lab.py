@@ -147,10 +147,9 @@ class Lab:
         return f" {count} received" in done
 
     def close(self) -> None:
+        # The last started first: a mobile node still deregisters at its home agent.
         for process in reversed(self._processes):
-            if process.poll() is None:
-                process.terminate()
-        for process in reversed(self._processes):
+            process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(5)
             if process.poll() is None:
