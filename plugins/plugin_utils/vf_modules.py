@@ -125,7 +125,7 @@ def _module_problems(module: Any, regions: dict[str, Any], home: ipaddress.IPv6N
     prefixes = {"address": prefix_of((region or {}).get("prefix")), "home_link_address": home}
     for field, prefix in prefixes.items():
         text = module.get(field)
-        if text is None:
+        if text in (None, ""):
             continue
         address = address_of(text)
         if address is None or (prefix is not None and address not in prefix):

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, The closedloop.mobility contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a failover has to do, from what was placed and what HA-B sees. A plan is made anew by every run, also by one that finishes the
+work of a killed one, and it is empty where nothing has failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.vf_modules import Module, Placement, successor
+
+GONE = ("lost", "stopped")
+
+
+def plan(
+    declared: list[Module],
+    placement: Placement,
+    home_agents: list[dict[str, Any]],
+    regions: dict[str, Any],
+    redundancy: str,
+    failed: str = "",
+    region: str = "",
+) -> dict[str, Any]:
+    """The plan, or {} where nothing has failed:
+
+    failed       name of the VF module that is to go
+    alive        whether it still works: then it hands over in order
+    successor    the VF module that serves next
+    deploy       whether the successor has to be deployed for it; else it is a standby that HA-B promotes
+    standby      the VF module to be deployed afterwards, so that there is a standby again; {} where none is wanted
+    """
+    present = {name: entry for name, entry in placement.items() if entry.get("state") == "present"}
+    seen = {agent["name"]: agent for agent in home_agents}
+    gone = failed or _unfinished(present) or _gone(present, seen)
+    if not gone:
+        return {}
+    if gone not in placement:
+        raise AnsibleFilterError(
+            f"failover_failed: there is no VF module {gone!r}; name one of {sorted(present) or 'none, deploy one first'}"
+        )
+    if region and region not in regions:
+        raise AnsibleFilterError(f"failover_region: there is no region {region!r}; name one of {sorted(regions)}")
+    common = {"failed": gone, "alive": seen.get(gone, {}).get("state") == "ready"}
+    standby = _standby(gone, present, seen)
+    if standby is None:
+        target = region or _other_region(placement[gone]["region"], regions)
+        return {**common, "successor": successor(gone, target, declared, placement, "standby"), "deploy": True, "standby": {}}
+    target = region or _other_region(standby["region"], regions)
+    following = _next_standby(gone, target, declared, placement) if redundancy == "standby" else {}
+    return {**common, "successor": standby, "deploy": False, "standby": following}
+
+
+def _unfinished(present: Placement) -> str:
+    """Name whose replacement a killed run has begun with."""
+    return next((entry["replaces"] for entry in present.values() if entry.get("replaces") in present), "")
+
+
+def _gone(present: Placement, seen: dict[str, dict[str, Any]]) -> str:
+    """The first VF module that should run and does not, or that HA-B does not know; one that serves comes before a standby."""
+    gone = [name for name in sorted(present) if name not in seen or seen[name]["state"] in GONE]
+    return next(iter(sorted(gone, key=lambda name: not seen.get(name, {}).get("serving"))), "")
+
+
+def _standby(failed: str, present: Placement, seen: dict[str, dict[str, Any]]) -> Module | None:
+    """A VF module that HA-B promotes, or has promoted, in the place of the failed one. None: a successor has to be deployed."""
+    succeeded = not seen.get(failed, {}).get("serving")
+    usable = [
+        name
+        for name in sorted(present)
+        if name != failed and seen.get(name, {}).get("state") == "ready" and (succeeded or seen[name]["role"] == "standby")
+    ]
+    begun = any(entry.get("replaces") == failed for entry in present.values())
+    return None if begun or not usable else present[usable[0]]
+
+
+def _other_region(region: str, regions: dict[str, Any]) -> str:
+    """The first region that is another one, or the same where there is only one."""
+    return next((name for name in sorted(regions) if name != region), region)
+
+
+def _next_standby(failed: str, region: str, declared: list[Module], placement: Placement) -> Module:
+    """The failed VF module made anew where it was, or another one elsewhere."""
+    if placement[failed]["region"] == region:
+        return {**{key: placement[failed][key] for key in ("name", "region", "address", "home_link_address")}, "role": "standby"}
+    return successor(failed, region, declared, placement, "standby")
