@@ -64,7 +64,6 @@ class KernelHomeAgent:
         set_sysctl(f"net/ipv6/neigh/{self._home_interface}/proxy_delay", 0)
         set_sysctl("net/ipv6/conf/all/forwarding", 1)
         self._tunnel.open()
-        self._tunnel.decapsulate(self._uplink, m.TABLE_MAIN)
         self._relay = TooBigRelay(self._would_send)
 
     def close(self) -> None:
@@ -105,20 +104,25 @@ class KernelHomeAgent:
         link = home if on_home_link else uplink
         self._guard.serve(address, proxied=on_home_link)
         if on_home_link or not any(found.address == address for found in self._routes.addresses()):
-            self._routes.add(f"address {text} on {link.name}", m.address(address, 128, link.index))
+            self._routes.add(f"address {text} on {link.name}", m.address(address, 128, link.index, prefix_route=False))
             self._address_link = link
         # A tunnelled packet for the home agent itself is looked up in the main table, which knows no local addresses.
-        self._routes.add(f"local route {text}", m.route(nl.UPSERT, destination=address, kind=m.RTN_LOCAL, interface_index=link.index))
+        self._routes.add(
+            f"local route {text}", m.route(nl.UPSERT, destination=address, kind=m.RTN_LOCAL, interface_index=link.index, metric=1)
+        )
         self._tunnel.set_source(address)
+        self._tunnel.decapsulate(address, uplink, m.TABLE_MAIN)
         self._address = address
         self._encapsulating = None
-        if self._tunnel.source_in_routes and self._bindings:
-            self._send_routes(self._bindings.items())
+        again = [row for row in self._bindings.items() if self._tunnel.source_in_routes or row[1] == address]
+        if again:
+            self._send_routes(again)
 
     def clear_home_agent_address(self) -> None:
         if self._address is None:
             return
         text = socket.inet_ntop(socket.AF_INET6, self._address)
+        self._tunnel.stop_decapsulating(self._address)
         if self._address_link is not None:
             self._routes.delete(f"address {text}", m.address(self._address, 128, self._address_link.index, delete=True))
         self._routes.delete(f"local route {text}", m.route(0, delete=True, destination=self._address, kind=m.RTN_LOCAL))
@@ -185,8 +189,9 @@ class KernelHomeAgent:
         rows = list(bindings)
         encoded = []
         for address, care_of in rows:
-            # Two mobile nodes that give each other's home address as care-of address would have the kernel encapsulate without end.
-            if care_of in self._bindings or address in self._care_of_users:
+            # Two mobile nodes that give each other's home address as care-of address would have the kernel encapsulate without end,
+            # and one that gives the home agent's address would have it decapsulate again.
+            if care_of in self._bindings or address in self._care_of_users or care_of == self._address:
                 self._nested += 1
                 encoded.append(m.route(nl.UPSERT, destination=address, kind=m.RTN_UNREACHABLE))
             else:

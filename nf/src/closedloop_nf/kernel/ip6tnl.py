@@ -91,9 +91,13 @@ class Ip6tnl:
             raise KernelError(errno.EOPNOTSUPP, "the kernel has no ip6tnl (CONFIG_IPV6_TUNNEL); set data_plane to seg6 or auto") from error
         self._index = self._routes.link(DEVICE).index
 
-    def decapsulate(self, interface: m.Link, inner_table: int) -> None:
+    def decapsulate(self, address: bytes, interface: m.Link, inner_table: int) -> None:
         # The device decapsulates for every local address and its packets are routed by the ordinary rules; only its MTU follows the link.
         self._routes.add(f"device {DEVICE} up", raise_device(self._index, interface.mtu - _OUTER_HEADER))
+
+    def stop_decapsulating(self, address: bytes) -> None:
+        # The guard drops what is tunnelled to any other address.
+        pass
 
     def set_source(self, address: bytes) -> None:
         self._source = address

@@ -25,6 +25,8 @@ class KernelMobileNode:
         self._guard = MobileNodeGuard(drop_other_tunnels=tunnel.decapsulates_unasked)
         self._relay: TooBigRelay | None = None
         self._bound: Expected | None = None
+        self._decapsulating: set[bytes] = set()
+        """Care-of addresses with a decapsulation route."""
         self._home_address: bytes | None = None
         self._ruled: bytes | None = None
 
@@ -57,6 +59,7 @@ class KernelMobileNode:
         self._routes.restore_rules()
         self._tunnel.reset()
         self._bound = self._ruled = None
+        self._decapsulating.clear()
 
     # --- tunnel --------------------------------------------------------------------------------------------------------------------------
 
@@ -65,21 +68,32 @@ class KernelMobileNode:
         if self._bound is not None:
             tunnels.add(self._bound)
         self._guard.expect(tunnels)
-        self._tunnel.decapsulate(self._routes.link(interface), m.TABLE_LOCAL)
+        self._decapsulate(care_of_address, self._routes.link(interface))
 
     def bind(self, home_address: bytes, care_of_address: bytes, home_agent: bytes, interface: str) -> None:
         link = self._routes.link(interface)
         self._tunnel.set_source(care_of_address)
         self._routes.add("tunnel route", self._tunnel.route(None, home_agent, link, table=m.TABLE_TUNNEL))
-        self._tunnel.decapsulate(link, m.TABLE_LOCAL)
+        self._decapsulate(care_of_address, link)
         self._bound = (home_agent, care_of_address, home_address)
         self._guard.expect({self._bound})
         self._rule(home_address)
+        self._stop_decapsulating(self._decapsulating - {care_of_address})
 
     def unbind(self) -> None:
         self._bound = None
         self._guard.expect(())
+        self._stop_decapsulating(set(self._decapsulating))
         self._routes.delete("tunnel route", m.route(0, delete=True, table=m.TABLE_TUNNEL))
+
+    def _decapsulate(self, care_of_address: bytes, link: m.Link) -> None:
+        self._tunnel.decapsulate(care_of_address, link, m.TABLE_LOCAL)
+        self._decapsulating.add(care_of_address)
+
+    def _stop_decapsulating(self, addresses: set[bytes]) -> None:
+        for address in addresses:
+            self._tunnel.stop_decapsulating(address)
+        self._decapsulating -= addresses
 
     def _rule(self, home_address: bytes | None) -> None:
         """Traffic from the home address looks into the tunnel table, which ends in `unreachable`: it never leaves untunnelled."""

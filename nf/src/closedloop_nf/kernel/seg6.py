@@ -73,18 +73,24 @@ class Seg6:
     def open(self) -> None:
         self._routes.insert_before_local(TUNNEL_MARK, m.TABLE_DECAPSULATION)
 
-    def decapsulate(self, interface: m.Link, inner_table: int) -> None:
-        # The route needs a real device (lo does not do) and goes when that goes down.
+    def decapsulate(self, address: bytes, interface: m.Link, inner_table: int) -> None:
+        # A route of this one address, not a default route: what has just been decapsulated and encapsulated again, on its way to another
+        # mobile node, still carries the mark and must not be decapsulated once more.
+        # It needs a real device (lo does not do) and goes when that goes down.
         self._routes.add(
             "decapsulation route",
             m.route(
                 nl.UPSERT,
+                destination=address,
                 table=m.TABLE_DECAPSULATION,
                 interface_index=interface.index,
                 metric=1,
                 encapsulation=decapsulation(inner_table),
             ),
         )
+
+    def stop_decapsulating(self, address: bytes) -> None:
+        self._routes.delete("decapsulation route", m.route(0, delete=True, destination=address, table=m.TABLE_DECAPSULATION))
 
     def set_source(self, address: bytes) -> None:
         set_tunnel_source(address)

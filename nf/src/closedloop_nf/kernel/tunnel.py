@@ -28,9 +28,12 @@ class Tunnel(Protocol):
     def open(self) -> None:
         """Make devices and rules."""
 
-    def decapsulate(self, interface: Link, inner_table: int) -> None:
-        """Decapsulate permitted packets that arrive by `interface`; called again when that changes. Inner destinations are looked up in
-        `inner_table` (a tunnel with a device of its own looks by the ordinary rules)."""
+    def decapsulate(self, address: bytes, interface: Link, inner_table: int) -> None:
+        """Decapsulate permitted packets to `address` that arrive by `interface`; called again when that changes. Inner destinations are
+        looked up in `inner_table` (a tunnel with a device of its own looks by the ordinary rules)."""
+
+    def stop_decapsulating(self, address: bytes) -> None:
+        """No longer at `address`; one that was never served is no error."""
 
     def set_source(self, address: bytes) -> None:
         """Outer source address of what is encapsulated from now on."""
