@@ -61,6 +61,11 @@ def paths(hosts: Hosts, lab: str) -> list[dict[str, str]]:
     ]
 
 
+def paths_to(names: list[str], lab: str, addresses: list[str]) -> list[dict[str, str]]:
+    """Option `paths` of the module netns_reachable: from every host of these names to every address."""
+    return [{"namespace": f"{lab}-{name}", "to": address} for name in names for address in addresses]
+
+
 def problems(hosts: Hosts, links: Links, lab: str) -> list[str]:
     """Everything that is wrong, one line each: host, field, what was found, remedy. Empty where the lab can be built."""
     found = []
