@@ -128,7 +128,11 @@ class Shell:
         health = self._config.health
         self._http = await serve_http(
             self._health,
-            Probes(healthz=self._healthz, readyz=self._readyz, metrics=partial(metrics.render, self.core, self._plane, self._mobility)),
+            Probes(
+                healthz=self._healthz,
+                readyz=self._readyz,
+                metrics=partial(metrics.render, self.core, self._plane, self._mobility.counters, self._sender.failures),
+            ),
             token=bearer_token(health, "health"),
             tls=server_context(health.tls, "health.tls") if health.tls is not None else None,
         )
@@ -195,10 +199,7 @@ class Shell:
             case events.Install():
                 self._plane.install(action.rows)
             case events.Defend():
-                # The data plane's contract has no verb for a proxy entry without a tunnel yet.
-                log.warning(
-                    "link-local addresses of mobile nodes are not defended", extra={"addresses": [to_text(a) for a in action.addresses]}
-                )
+                self._plane.defend(action.addresses)
             case events.Remove():
                 self._plane.remove(action.home_addresses)
             case events.Announce():
