@@ -6,6 +6,7 @@ It serves both addresses with one binding. Commands, one JSON object per line on
     {"behave": {"<agent>": "<how>"}}     how: "accept", "silent", "forget" (drop the binding) or a status number to refuse with
     {"switch": {"from": "<agent>", "to": ["<agent>", ...]}}     send a Home Agent Switch to the present care-of address
     {"request": "<agent>"}               send a Binding Refresh Request from there
+    {"sequence": <number>}               the last sequence number accepted is this
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ class Agent:
             if switch["from"] == switch["to"][0]:
                 self.bind(switch["from"], self.care_of)
             self.send(switch["from"], self.care_of, message)
+        self.sequence = command.get("sequence", self.sequence)
         if (agent := command.get("request")) and self.care_of is not None:
             self.transmit(agent, self.care_of, mobility.build_mobility(mobility.BindingRefreshRequest()))
         say("commanded")

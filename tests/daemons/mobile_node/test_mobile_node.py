@@ -115,6 +115,39 @@ def test_follows_the_switch_of_an_adopting_home_agent(lab: Lab) -> None:
     traffic_flows(lab)
 
 
+def test_planned_switch_moves_the_registration_without_losing_a_packet(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound", home_agent=AGENT)
+    traffic_flows(lab)
+    pinging = lab.start("cn", "ping", "-6", "-n", "-q", "-c", "100", "-i", "0.01", HOME_ADDRESS, stdout=subprocess.PIPE, text=True)
+    lab.agent.command(switch={"from": AGENT, "to": [AGENT2]})
+    node.wait("bound", home_agent=AGENT2)
+    output, _ = pinging.communicate(timeout=20)
+    assert "100 received" in output, output
+
+
+def test_binding_refresh_request_is_answered(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    first = node.wait("bound")
+    lab.agent.command(request=AGENT)
+    node.wait("refresh_requested")
+    node.wait("bound", first["mono_ns"])
+
+
+def test_out_of_window_sequence_number_is_resynchronised_at_once(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    first = node.wait("bound")
+    ahead = (node.events("bu_sent")[-1]["sequence"] + 1000) % 65536
+    lab.agent.command(sequence=ahead)
+    lab.agent.command(request=AGENT)
+    refused = node.wait("ba_received", first["mono_ns"], status=135, sequence=ahead)
+    again = node.wait("ba_received", refused["mono_ns"], status=0)
+    assert again["sequence"] == (ahead + 1) % 65536
+
+
 def test_goes_to_the_next_home_agent_when_the_first_is_silent(lab: Lab) -> None:
     lab.agent.command(behave={AGENT: "silent"})
     node = MobileNode(lab)

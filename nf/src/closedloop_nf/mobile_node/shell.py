@@ -16,6 +16,7 @@ from closedloop_nf.mobile_node import actions, inputs
 from closedloop_nf.mobile_node.advertisement import router_advertised
 from closedloop_nf.mobile_node.config import Config, settings
 from closedloop_nf.mobile_node.core import MobileNodeCore
+from closedloop_nf.mobile_node.data_plane import DataPlaneKeeper
 from closedloop_nf.mobile_node.event_stream import EventStream
 from closedloop_nf.mobile_node.status import is_ready, metrics, status
 from closedloop_nf.runtime.clock import now
@@ -34,15 +35,12 @@ ANNOUNCEMENTS = 3
 """MAX_NEIGHBOR_ADVERTISEMENT (RFC 4861 section 10)."""
 ANNOUNCE_INTERVAL_S = 1.0
 """RetransTimer between them."""
-DATA_PLANE_RETRY_S = 0.2
-"""After the kernel refused a change, which happens when a link or address vanishes while it is being used."""
 ICMPV6_TYPES = (
     icmpv6.DestinationUnreachable.TYPE,
     icmpv6.ParameterProblem.TYPE,
     icmpv6.HomeAgentDiscoveryReply.TYPE,
     icmpv6.MobilePrefixAdvertisement.TYPE,
 )
-PlaneAction = actions.Expect | actions.Bind | actions.Unbind | actions.AtHome | actions.Away
 
 
 class Shell:
@@ -63,9 +61,8 @@ class Shell:
         self._sender = PacketSender()
         self._monitor = LinkMonitor(list(config.interfaces), self._on_link_event)
         self._http = listen(config.http.address, config.http.port) if config.http is not None else None
-        self._announcer: tuple[str, Announcer] | None = None
         self._finished: asyncio.Future[None] | None = None
-        self._retries: dict[str, asyncio.TimerHandle] = {}
+        self._keeper = DataPlaneKeeper(self._plane, self._home, config.home_prefix.length, self.core.counters)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Roam until `stop` is set; then deregister, where configured, and clean the kernel. The home address stays."""
@@ -92,15 +89,12 @@ class Shell:
 
     def _close(self) -> None:
         self._driver.close()
-        for retry in self._retries.values():
-            retry.cancel()
+        self._keeper.close()
         self._monitor.close()
         self._plane.close()
         for closable in (self._mobility, self._icmpv6, self._sender, self._http, self._events):
             if closable is not None:
                 closable.close()
-        if self._announcer is not None:
-            self._announcer[1].close()
 
     # --- HTTP --------------------------------------------------------------------------------------------------------
 
@@ -177,13 +171,13 @@ class Shell:
             case actions.SendIcmpv6():
                 self._send(action, ipv6.ICMPV6)
             case actions.Expect() | actions.Bind() | actions.Unbind() | actions.AtHome() | actions.Away():
-                self._change_plane(action)
+                self._keeper.apply(action)
             case actions.Emit():
                 self._report(action)
             case actions.SolicitRouter():
                 self._monitor.solicit_router(action.interface)
             case actions.DropCareOfAddresses():
-                self._drop_addresses(action)
+                self._keeper.drop(action)
             case actions.AnnounceHome():
                 self._announce(action.interface, ANNOUNCEMENTS)
             case actions.Stopped():
@@ -196,54 +190,27 @@ class Shell:
         if not self._sender.send(packet):
             self.core.counters["send_refused"] += 1
 
-    def _change_plane(self, action: PlaneAction) -> None:
-        """Change the kernel. A refusal is tried again until it passes or the core wants something else of its kind."""
-        kind = "place" if isinstance(action, actions.AtHome | actions.Away) else "tunnel"
-        for superseded in {kind, "tunnel"}:
-            if (retry := self._retries.pop(superseded, None)) is not None:
-                retry.cancel()
-        try:
-            self._to_plane(action)
-        except KernelError as error:
-            self.core.counters["data_plane_refused"] += 1
-            log.warning("the kernel refused a change", extra={"change": type(action).__name__, "problem": str(error)})
-            self._retries[kind] = asyncio.get_running_loop().call_later(DATA_PLANE_RETRY_S, self._change_plane, action)
-
-    def _to_plane(self, action: PlaneAction) -> None:
-        plane, home = self._plane, self._home
-        match action:
-            case actions.Expect():
-                plane.expect(home, action.care_of_address, action.home_agent, action.interface)
-            case actions.Bind():
-                plane.bind(home, action.care_of_address, action.home_agent, action.interface)
-            case actions.Unbind():
-                plane.unbind()
-            case actions.AtHome():
-                plane.at_home(home, self._config.home_prefix.length, action.interface, action.router)
-            case actions.Away():
-                plane.away(home)
-
-    def _drop_addresses(self, action: actions.DropCareOfAddresses) -> None:
-        try:
-            self._plane.flush_care_of_addresses(action.interface, action.keep, action.router)
-        except KernelError as error:
-            # They age by themselves; the care-of address in use is another one already.
-            log.warning("old care-of addresses stay", extra={"interface": action.interface, "problem": str(error)})
-
     def _report(self, event: actions.Emit) -> None:
         self.core.counters[f"event_{event.event}"] += 1
         if self._events is not None:
-            self._events.write(event)
+            try:
+                self._events.write(event)
+            except OSError as error:
+                # A full disk is no reason to lose the network.
+                self.core.counters["event_not_written"] += 1
+                log.warning("event not written", extra={"problem": error.strerror})
         log.info(event.event, extra=event.fields)
 
     def _announce(self, interface: str, times: int) -> None:
         place = self.core.place
         if place is None or not place.home or place.interface != interface:
             return
-        if self._announcer is None or self._announcer[0] != interface:
-            if self._announcer is not None:
-                self._announcer[1].close()
-            self._announcer = (interface, Announcer(interface))
-        self._announcer[1].announce([self._home])
+        try:
+            announcer = Announcer(interface)
+        except KernelError as error:
+            log.warning("home address not announced", extra={"interface": interface, "problem": str(error)})
+        else:
+            announcer.announce([self._home])
+            announcer.close()
         if times > 1:
             asyncio.get_running_loop().call_later(ANNOUNCE_INTERVAL_S, self._announce, interface, times - 1)
