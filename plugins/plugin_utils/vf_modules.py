@@ -52,14 +52,15 @@ def completed(module: Module, regions: dict[str, Any], home_network: dict[str, A
 
 
 def wanted(declared: list[Module], placement: Placement, redundancy: str) -> list[Module]:
-    """The VF modules that shall run: what was placed at run time, and of the declared ones those that nothing has replaced."""
-    placed = [_plain(entry) for entry in placement.values() if entry.get("state") == "present"]
-    first = [
-        _plain(entry)
-        for entry in declared
-        if entry["name"] not in placement and (entry.get("role") != "standby" or redundancy == "standby")
-    ]
-    return sorted([*placed, *first], key=lambda entry: (entry.get("role") != "active", entry["name"]))
+    """The VF modules that shall run: those placed at run time, and as many of the declared ones as it takes to have the declared number.
+
+    A declared VF module that was replaced comes back last, as a standby: its successor does its work."""
+    asked = [entry for entry in declared if entry.get("role") != "standby" or redundancy == "standby"]
+    chosen = [_plain(entry) for entry in placement.values() if entry.get("state") == "present"]
+    new = [_plain(entry) for entry in asked if entry["name"] not in placement]
+    replaced = [{**_plain(entry), "role": "standby"} for entry in declared if placement.get(entry["name"], {}).get("state") == "replaced"]
+    chosen.extend([*new, *replaced][: max(0, len(asked) - len(chosen))])
+    return sorted(chosen, key=lambda entry: (entry.get("role") != "active", entry["name"]))
 
 
 def successor(failed: str, region: str, declared: list[Module], placement: Placement, role: str) -> Module:
