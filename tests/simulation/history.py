@@ -107,7 +107,7 @@ class History:
             holder = self._announced.get(destination)
             return holder.receive if holder is not None and holder.kernel.address == destination else None
         if destination == ANYCAST:
-            open_hosts = [host for host in self.hosts if host.kernel.address is not None and host.listening]
+            open_hosts = [host for host in self.hosts if destination in host.kernel.anycast and host.listening]
             return self.world.rng.choice(open_hosts).receive if open_hosts else None
         for host in self.hosts:
             if host.address == destination:

@@ -21,6 +21,7 @@ class Kernel:
         self.installed: dict[bytes, bytes] = {}
         self.lease_until = 0.0
         self.address: bytes | None = None
+        self.anycast: list[bytes] = []
 
     def serves(self, home_address: bytes, time: float) -> bool:
         return time < self.lease_until and home_address in self.installed
@@ -135,6 +136,8 @@ class Host:
                 self.kernel.address = action.address
             case events.DropAddress():
                 self.kernel.address = None
+            case events.AnswerAnycast():
+                self.kernel.anycast = action.addresses
             case events.Announce():
                 for address in action.addresses:
                     self.home.announced(address, self)

@@ -198,6 +198,7 @@ class PacketProcessor:
             self.ownership.take_address(message.shared_address, on_home_link=True, now=now)
         else:
             self.ownership.open_gate(now)
+            self.ownership.announce_all(now)
         self.ownership.tick(now)
         state.log("adopted", previous_owner=message.previous_owner, bindings=len(taken), epoch=message.epoch)
         if message.switch and state.address is not None:

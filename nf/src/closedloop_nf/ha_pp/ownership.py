@@ -129,7 +129,6 @@ class Ownership:
             self.drop_address()
             state.address = address
             state.out.append(TakeAddress(address, on_home_link))
-        state.out.append(AnswerAnycast(state.anycast_addresses()))
         self.open_gate(now)
         self.announce_all(now)
 
@@ -138,6 +137,7 @@ class Ownership:
         state = self._state
         if not state.serving(now):
             return
+        state.out.append(AnswerAnycast(state.anycast_addresses()))
         moving = [state.address] if state.address is not None and state.address != state.parameters.address else []
         addresses = [*moving, *state.served, *state.defended]
         if addresses:
@@ -159,6 +159,7 @@ class Ownership:
         state = self._state
         self._backlog.clear()
         state.out.append(RevokeLease())
+        state.out.append(AnswerAnycast([]))
         self.stop_serving(list(state.served))
         if state.address != state.parameters.address:
             self.drop_address()
