@@ -1,0 +1,281 @@
+"""The kernel enforces the lease: what leaves the home agent's namespace when the lease, the process, or the processor time is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from closedloop_nf.kernel.errors import DuplicateInstanceError, KernelError
+from closedloop_nf.kernel.home_agent import KernelHomeAgent
+from closedloop_nf.kernel.mobile_node import KernelMobileNode
+from closedloop_nf.kernel.neighbor import Announcer
+from closedloop_nf.kernel.route_table import RouteTable
+from closedloop_nf.kernel.seg6 import Seg6
+from closedloop_nf.kernel.sysctl import set_sysctl
+from closedloop_nf.wire.icmpv6 import NeighborAdvertisement, NeighborSolicitation, build_icmpv6
+from closedloop_nf.wire.ipv6 import ICMPV6, build_packet, solicited_node
+from closedloop_nf.wire.nd_options import SourceLinkLayerAddress
+
+from tests.kernel import agent
+from tests.kernel.bed import CARE_OF, CORRESPONDENT, HOME_ADDRESS, NEIGHBOUR, SHARED, Bed, drained, eventually, octets, received
+
+LEASE_S = 0.4
+
+
+class Stream:
+    """Datagrams CN -> home address, one per millisecond, that carry their sending time; `arrivals`: the times of those that came."""
+
+    def __init__(self, bed: Bed) -> None:
+        self._sink = bed.udp("mn", HOME_ADDRESS)
+        self._source = bed.udp("cn", CORRESPONDENT)
+        self._stop = threading.Event()
+        self.arrivals: list[float] = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        target = self._sink.getsockname()
+        while not self._stop.wait(0.001):
+            self._source.sendto(repr(time.monotonic()).encode(), target)
+            self.arrivals += [float(datagram) for datagram in drained(self._sink)]
+
+    def flows(self) -> bool:
+        return bool(self.arrivals) and time.monotonic() - self.arrivals[-1] < 0.05
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._sink.close()
+        self._source.close()
+
+
+@pytest.fixture
+def served(bed: Bed) -> Iterator[subprocess.Popen[str]]:
+    """A home agent process that serves the shared address, and a mobile node bound at it."""
+    process = bed.spawn("ha", sys.executable, agent.__file__, str(LEASE_S))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "serving\n"
+    with bed.inside("mn"):
+        routes = RouteTable()
+        node = KernelMobileNode(Seg6(routes), routes)
+        node.reset()
+        node.open()
+        node.away(octets(HOME_ADDRESS))
+        node.bind(octets(HOME_ADDRESS), octets(CARE_OF), octets(SHARED), "visited")
+    yield process
+    with bed.inside("mn"):
+        node.close()
+
+
+@pytest.fixture
+def stream(bed: Bed, served: subprocess.Popen[str]) -> Iterator[Stream]:
+    made = Stream(bed)
+    try:
+        eventually("traffic flows", made.flows)
+        yield made
+    finally:
+        made.close()
+
+
+def answers(bed: Bed, target: str) -> bool:
+    """Whether anybody on the home link answers a neighbour solicitation for `target`."""
+    with bed.inside("n"):
+        own = RouteTable()
+        link_layer_address = own.link("home").address
+        own.close()
+        index = socket.if_nametoindex("home")
+    group = solicited_node(octets(target))
+    solicitation = NeighborSolicitation(octets(target), (SourceLinkLayerAddress(link_layer_address),))
+    message = build_icmpv6(solicitation, octets(NEIGHBOUR), group)
+    with bed.tap("n", "home") as tap, bed.raw("n") as source:
+        packet = build_packet(octets(NEIGHBOUR), group, ICMPV6, message, hop_limit=255)
+        source.sendto(packet, (socket.inet_ntop(socket.AF_INET6, group), 0, 0, index))
+        deadline = time.monotonic() + 0.3
+        while time.monotonic() < deadline:
+            got = received(tap, within_s=0.05) or b""
+            if got[40:41] == bytes([NeighborAdvertisement.TYPE]) and got[48:64] == octets(target):
+                return True
+    return False
+
+
+def test_without_a_lease_nothing_is_forwarded_and_nobody_is_defended(bed: Bed, home_agent: KernelHomeAgent) -> None:
+    with bed.inside("ha"):
+        home_agent.set_home_agent_address(octets(SHARED), on_home_link=True)
+        home_agent.defend([octets("2001:db8:a::d")])
+    assert answers(bed, HOME_ADDRESS)
+    assert answers(bed, SHARED)
+    assert answers(bed, "2001:db8:a::d")
+    with bed.tap("r", "region") as tap:
+        bed.ping("cn", HOME_ADDRESS, count=1)
+        assert [packet for packet in drained(tap) if packet[6] == 41]
+        home_agent.revoke_lease()
+        bed.ping("cn", HOME_ADDRESS, count=1)
+        assert [packet for packet in drained(tap) if packet[6] == 41] == []
+    assert not answers(bed, HOME_ADDRESS)
+    assert not answers(bed, SHARED)
+    assert not answers(bed, "2001:db8:a::d")
+    assert answers(bed, "2001:db8:a::ff"), "the home agent's own address is not concerned"
+    counted = home_agent.stats()
+    assert counted["forward_without_lease"] == 1
+    assert counted["advertisement_without_lease"] >= 3
+    home_agent.renew_lease(60)
+    assert answers(bed, HOME_ADDRESS)
+    home_agent.remove([octets("2001:db8:a::d"), octets(HOME_ADDRESS)])
+    assert not answers(bed, "2001:db8:a::d")
+    assert not answers(bed, HOME_ADDRESS)
+
+
+def test_announcements_leave_only_under_a_lease(bed: Bed, home_agent: KernelHomeAgent) -> None:
+    with bed.inside("ha"):
+        announcer = Announcer("home")
+    with bed.tap("n", "home") as tap:
+        home_agent.revoke_lease()
+        announcer.announce([octets(HOME_ADDRESS)])
+        home_agent.renew_lease(60)
+        announcer.announce([octets(HOME_ADDRESS)])
+        seen: list[bytes] = []
+        eventually("announced", lambda: seen.extend(drained(tap)) or any(packet[48:64] == octets(HOME_ADDRESS) for packet in seen))
+    announcer.close()
+    assert len([packet for packet in seen if packet[48:64] == octets(HOME_ADDRESS)]) == 1
+    assert home_agent.stats()["advertisement_without_lease"] == 1
+
+
+def test_a_lease_ends_by_itself_and_can_be_shortened(bed: Bed, home_agent: KernelHomeAgent, mobile_node: KernelMobileNode) -> None:
+    assert bed.ping("cn", HOME_ADDRESS) == 3
+    home_agent.renew_lease(0.2)
+    deadline = time.monotonic() + 0.2
+    eventually("forwarding ended", lambda: bed.ping("cn", HOME_ADDRESS, count=1) == 0)
+    assert time.monotonic() >= deadline
+    home_agent.renew_lease(60)
+    assert bed.ping("cn", HOME_ADDRESS) == 3
+    home_agent.renew_lease(0)
+    assert bed.ping("cn", HOME_ADDRESS, count=1) == 0
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_killed_process_forwards_nothing_after_its_health_port_refuses(
+    bed: Bed, served: subprocess.Popen[str], stream: Stream, attempt: int
+) -> None:
+    """The refusal is HA-B's proof that the home address may be given to another."""
+    with bed.inside("r"):
+        os.kill(served.pid, signal.SIGKILL)
+        refused = wait_for_refusal()
+    time.sleep(0.1)
+    assert stream.arrivals[-1] <= refused
+    assert not answers(bed, HOME_ADDRESS)
+    assert not answers(bed, SHARED)
+
+
+def wait_for_refusal() -> float:
+    """When a connection to the home agent's health port was refused, begun after the previous one had been accepted."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1)
+            try:
+                probe.connect(("2001:db8:a0::1", agent.HEALTH_PORT))
+            except ConnectionRefusedError:
+                return time.monotonic()
+    raise AssertionError("the health port of a killed process still accepts")
+
+
+def test_a_stopped_process_forwards_nothing_after_its_lease(bed: Bed, served: subprocess.Popen[str], stream: Stream) -> None:
+    os.kill(served.pid, signal.SIGSTOP)
+    stopped = time.monotonic()
+    time.sleep(LEASE_S + 0.3)
+    assert stopped + LEASE_S / 2 < stream.arrivals[-1] <= stopped + LEASE_S + 0.02
+    assert not answers(bed, HOME_ADDRESS)
+    assert not answers(bed, SHARED)
+    os.kill(served.pid, signal.SIGCONT)
+    eventually("it serves again when it wakes and renews", stream.flows)
+
+
+def test_a_second_process_is_refused_and_disturbs_nothing(bed: Bed, served: subprocess.Popen[str], stream: Stream) -> None:
+    second = bed.spawn("ha", sys.executable, agent.__file__, "1")
+    assert second.stdout is not None
+    assert second.stdout.readline() == f"{DuplicateInstanceError.__name__}\n"
+    assert stream.flows()
+
+
+def test_a_successor_removes_what_a_killed_process_left_and_serves(bed: Bed, served: subprocess.Popen[str], stream: Stream) -> None:
+    os.kill(served.pid, signal.SIGKILL)
+    served.wait()
+    assert "proto 75" in bed.ip("ha", "route show table all")
+    assert SHARED in bed.ip("ha", "address show")
+    with bed.inside("ha"):
+        routes = RouteTable()
+        plane = KernelHomeAgent(Seg6(routes), routes, "home", "region")
+        plane.reset()
+    assert ours(bed, "ha") == []
+    assert not stream.flows(), "reset leaves forwarding shut"
+    with bed.inside("ha"):
+        plane.open()
+        plane.set_home_agent_address(octets(SHARED), on_home_link=True)
+        plane.install([(octets(HOME_ADDRESS), octets(CARE_OF))])
+        plane.renew_lease(60)
+    eventually("it serves", stream.flows)
+    with bed.inside("ha"):
+        plane.close()
+
+
+def ours(bed: Bed, host: str) -> list[str]:
+    """Everything of the data plane's that a namespace holds, but for the guard's tables."""
+    left = bed.ip(host, "route show table all proto 75").splitlines()
+    left += [line for line in bed.ip(host, "rule show").splitlines() if "proto 75" in line or "fwmark" in line]
+    left += bed.ip(host, "neigh show proxy").splitlines()
+    left += [line for line in bed.ip(host, "address show").splitlines() if SHARED in line]
+    return left
+
+
+def tables(bed: Bed, host: str) -> str:
+    return subprocess.run(
+        ["ip", "netns", "exec", bed.name(host), "nft", "list", "tables"], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_close_leaves_nothing(bed: Bed, home_agent: KernelHomeAgent, mobile_node: KernelMobileNode) -> None:
+    rules = bed.ip("cn", "rule show")
+    with bed.inside("ha"):
+        home_agent.set_home_agent_address(octets(SHARED), on_home_link=True)
+        home_agent.close()
+    with bed.inside("mn"):
+        mobile_node.close()
+    for host in ("ha", "mn"):
+        assert ours(bed, host) == []
+        assert tables(bed, host) == ""
+        assert bed.ip(host, "rule show") == rules
+
+
+def test_a_successor_of_a_mobile_node_removes_what_it_left(bed: Bed, mobile_node: KernelMobileNode) -> None:
+    assert ours(bed, "mn") != []
+    with bed.inside("mn"):
+        routes = RouteTable()
+        successor = KernelMobileNode(Seg6(routes), routes)
+        successor.reset()
+        assert ours(bed, "mn") == []
+        assert f"{HOME_ADDRESS}/128" in bed.ip("mn", "address show dev lo"), "the home address stays"
+        successor.close()
+
+
+def test_two_capabilities_suffice(bed: Bed) -> None:
+    """CAP_NET_ADMIN and CAP_NET_RAW, no root, no new privileges: as ha-pp and mobile-node run."""
+    own = ["setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all,+net_admin,+net_raw", "--no-new-privs"]
+    process = bed.spawn("ha", *own, sys.executable, agent.__file__, "1")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "serving\n"
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+    effective = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff")), 16)
+    assert effective == 1 << 12 | 1 << 13
+
+
+def test_sysctls_that_cannot_be_set_are_named(bed: Bed) -> None:
+    with bed.inside("ha"), pytest.raises(KernelError, match=r"net/ipv6/conf/nowhere/proxy_ndp must be 1"):
+        set_sysctl("net/ipv6/conf/nowhere/proxy_ndp", 1)
