@@ -52,7 +52,8 @@ class HttpServer:
 
 def listen(address: bytes, port: int, field_name: str = "http") -> socket.socket:
     """A listening IPv6 TCP socket, not blocking. Raises ConfigError when the address cannot be had."""
-    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    # The protocol by its number: asyncio turns Nagle's algorithm off only where the socket names TCP, and accepted ones inherit the name.
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
