@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 
 from closedloop_nf.kernel.errors import KernelError
 from closedloop_nf.kernel.route_table import RouteTable
@@ -30,6 +32,7 @@ class DuplicateAddressDetector:
         self._retrans_timer_s = retrans_timer_s
         self._transmits = transmits
         self._open: dict[bytes, asyncio.Future[bool]] = {}
+        self._users: Counter[bytes] = Counter()
         self._socket = Icmpv6Socket((NeighborSolicitation.TYPE, NeighborAdvertisement.TYPE), interface=interface)
         self._sender = PacketSender(interface=interface)
         # Our own question must not come back as somebody else's.
@@ -48,7 +51,7 @@ class DuplicateAddressDetector:
         answer: asyncio.Future[bool] = self._loop.create_future()
         self._open[address] = answer
         group = solicited_node(address)
-        self._socket.join_multicast(group, self._interface)
+        self._join(group)
         try:
             for _ in range(self._transmits):
                 self._solicit(address, group)
@@ -61,6 +64,21 @@ class DuplicateAddressDetector:
             if not answer.done():
                 answer.cancel()
             del self._open[address]
+            self._leave(group)
+
+    def _join(self, group: bytes) -> None:
+        """Many addresses share a group: all that end in the same three octets."""
+        self._users[group] += 1
+        if self._users[group] == 1:
+            # The kernel bounds the groups of a socket. Without one only who tests the same address at the same time goes unheard: whoever
+            # has it answers to all nodes.
+            with suppress(KernelError):
+                self._socket.join_multicast(group, self._interface)
+
+    def _leave(self, group: bytes) -> None:
+        self._users[group] -= 1
+        if not self._users[group]:
+            del self._users[group]
             self._socket.leave_multicast(group, self._interface)
 
     def _solicit(self, address: bytes, group: bytes) -> None:
