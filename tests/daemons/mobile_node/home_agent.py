@@ -12,6 +12,7 @@ It serves both addresses with one binding. Commands, one JSON object per line on
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import socket
 import subprocess
@@ -41,6 +42,7 @@ class Agent:
         self.behaviour: dict[str, str] = dict.fromkeys(agents, "accept")
         self.sequence: int | None = None
         self.care_of: bytes | None = None
+        self.tunnel_source = ""
         self.sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
         self.prepare()
 
@@ -61,7 +63,9 @@ class Agent:
             subprocess.run(["ip", "-6", "route", "del", home], check=False, stderr=subprocess.DEVNULL)
             ip("route", "replace", home, "via", GATEWAY)
         else:
-            ip("sr", "tunsrc", "set", agent)
+            if self.tunnel_source != agent:
+                ip("sr", "tunsrc", "set", agent)
+                self.tunnel_source = agent
             segments = ("encap", "seg6", "mode", "encap.red", "segs", to_text(care_of))
             ip("route", "replace", home, *segments, "via", GATEWAY, "dev", "up0")
 
@@ -107,7 +111,7 @@ class Agent:
         packet = ipv6.build_packet(source, care_of, mobility.MOBILITY_HEADER, sealed, routing_home_address=routing)
         self.sender.sendto(packet, (to_text(care_of), 0))
 
-    def command(self, text: str) -> None:
+    def command(self, text: bytes) -> None:
         command = json.loads(text)
         for agent, how in command.get("behave", {}).items():
             self.behaviour[agent] = how
@@ -133,16 +137,20 @@ def main() -> None:
     agent = Agent(sys.argv[1:3], sys.argv[3], int(sys.argv[4]), bytes.fromhex(sys.argv[5]))
     plain, behind_options = raw(135), raw(60)
     selector = selectors.DefaultSelector()
-    for source in (plain, behind_options, sys.stdin):
+    commands = sys.stdin.fileno()
+    for source in (plain, behind_options, commands):
         selector.register(source, selectors.EVENT_READ)
+    unread = b""
     say("ready")
     while True:
         for key, _ in selector.select():
-            if key.fileobj is sys.stdin:
-                line = sys.stdin.readline()
-                if not line:
+            if key.fileobj == commands:
+                read = os.read(commands, 4096)
+                if not read:
                     return
-                agent.command(line)
+                *lines, unread = (unread + read).split(b"\n")
+                for line in lines:
+                    agent.command(line)
                 continue
             data, ancillary, _, peer = key.fileobj.recvmsg(4096, 256)  # type: ignore[union-attr]  # one of the two sockets
             destination = next(bytes(value[:16]) for _, kind, value in ancillary if kind == socket.IPV6_PKTINFO)

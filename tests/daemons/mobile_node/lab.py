@@ -174,10 +174,10 @@ class HomeAgent:
     def command(self, **command: Any) -> None:
         """`behave={"<address>": "<how>"}` or `switch={"from": ..., "to": [...]}`; see home_agent.py."""
         assert self._process.stdin is not None
+        before = len(self.seen("commanded"))
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
-        count = len(self.seen("commanded"))
-        until("home agent took the command", lambda: len(self.seen("commanded")) >= count)
+        until("home agent took the command", lambda: len(self.seen("commanded")) > before)
 
     def seen(self, name: str) -> list[dict[str, Any]]:
         return [record for record in read_lines(self._log) if record["name"] == name]

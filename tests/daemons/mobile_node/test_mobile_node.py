@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -70,21 +71,22 @@ def test_binding_update_on_the_wire_is_what_the_rfcs_say(lab: Lab) -> None:
     assert answered.stdout == "", "nobody complains about the type 2 routing header"
 
 
-def test_handover_between_visited_links_is_quick(lab: Lab) -> None:
+def test_handover_reaches_the_home_agent_soon_after_the_advertisement(lab: Lab) -> None:
     node = MobileNode(lab)
     lab.plug("visited1")
     node.wait("bound")
     traffic_flows(lab)
-    delays = []
-    for turn in range(6):
+    delays_ms = []
+    for turn in range(8):
         link = ("visited2", "visited1")[turn % 2]
         begun = time.monotonic_ns()
         lab.plug(link)
         seen = node.wait("ra_received", begun)
-        bound = node.wait("bound", begun)
-        delays.append((bound["mono_ns"] - seen["mono_ns"]) / 1e6)
+        node.wait("bound", begun)
+        update = next(update for update in lab.agent.seen("update") if update["mono_ns"] > begun)
+        delays_ms.append((update["mono_ns"] - seen["mono_ns"]) / 1e6)
         traffic_flows(lab)
-    assert sorted(delays)[len(delays) // 2] < 50, delays
+    assert statistics.median(delays_ms) < 50, delays_ms
 
 
 def test_returns_home_and_leaves_again(lab: Lab) -> None:
