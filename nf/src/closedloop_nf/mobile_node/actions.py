@@ -49,7 +49,6 @@ class Expect(msgspec.Struct, frozen=True):
     care_of_address: bytes
     home_agent: bytes
     interface: str
-    router: bytes
 
 
 class Bind(msgspec.Struct, frozen=True):
@@ -58,7 +57,6 @@ class Bind(msgspec.Struct, frozen=True):
     care_of_address: bytes
     home_agent: bytes
     interface: str
-    router: bytes
 
 
 class Unbind(msgspec.Struct, frozen=True):

@@ -125,7 +125,7 @@ class MobileNodeCore:
             return actions + self._come_home(place, now)
         if former is not None and former._replace(router=place.router) == place:
             # Another router of the same prefix: nothing changes for the home agent.
-            return actions + ([] if self._tunnel is None else self._bind(place, self._tunnel[1]))
+            return actions
         if self._placed is not False:
             self._placed = False
             actions.append(Away())
@@ -181,14 +181,14 @@ class MobileNodeCore:
         if self._tunnel is not None and (adopted or self._tunnel[1] == agent):
             # The home agent has a binding of ours and is being told of the address: packets follow at once, both ways.
             return actions + self._bind(place, agent)
-        return [*actions, Expect(place.care_of_address, agent, place.interface, place.router)]
+        return [*actions, Expect(place.care_of_address, agent, place.interface)]
 
     def _target(self, place: Attachment, agent: bytes, now: Instant) -> Target:
         return Target(agent, place.care_of_address, 0 if place.home else self.prefixes.lifetime_s(now))
 
     def _bind(self, place: Attachment, agent: bytes) -> list[Action]:
         self._tunnel = (place.care_of_address, agent)
-        return [Bind(place.care_of_address, agent, place.interface, place.router)]
+        return [Bind(place.care_of_address, agent, place.interface)]
 
     def _unbind(self) -> list[Action]:
         if self._tunnel is None:

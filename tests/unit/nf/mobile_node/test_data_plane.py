@@ -63,7 +63,7 @@ class Plane:
 
 
 def bind(agent: bytes) -> Bind:
-    return Bind(CARE_OF1, agent, "eth0", ROUTER1)
+    return Bind(CARE_OF1, agent, "eth0")
 
 
 async def until_calls(plane: Plane, count: int) -> None:

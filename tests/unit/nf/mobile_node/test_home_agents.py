@@ -16,7 +16,6 @@ from tests.unit.nf.mobile_node.harness import (
     CARE_OF1,
     HOME,
     HOME_PREFIX,
-    ROUTER1,
     VISITED2,
     Node,
     acknowledgement,
@@ -39,7 +38,7 @@ def test_adopting_home_agent_gets_update_and_traffic_at_once() -> None:
     actions = node.feed(switch((AGENT2,), ntp(node), AGENT2))
     assert [type(action) for action in actions if not isinstance(action, Emit)] == [SendMobility, Bind]
     assert last_update(actions).sent.destination == AGENT2
-    assert of(actions, Bind) == [Bind(CARE_OF1, AGENT2, "eth0", ROUTER1)]
+    assert of(actions, Bind) == [Bind(CARE_OF1, AGENT2, "eth0")]
     assert events(actions)[-2:] == ["switch_received", "home_agent_changed"]
 
 
@@ -47,8 +46,8 @@ def test_planned_switch_keeps_the_old_tunnel_until_the_new_agent_acknowledges() 
     node = Node().bound()
     actions = node.feed(switch((AGENT2, AGENT3), ntp(node), AGENT))
     assert of(actions, Bind) == []
-    assert of(actions, Expect) == [Expect(CARE_OF1, AGENT2, "eth0", ROUTER1)]
-    assert of(node.feed(acknowledgement(last_update(actions))), Bind) == [Bind(CARE_OF1, AGENT2, "eth0", ROUTER1)]
+    assert of(actions, Expect) == [Expect(CARE_OF1, AGENT2, "eth0")]
+    assert of(node.feed(acknowledgement(last_update(actions))), Bind) == [Bind(CARE_OF1, AGENT2, "eth0")]
 
 
 def test_agents_of_a_switch_are_tried_in_their_order_then_the_configured_ones() -> None:

@@ -68,7 +68,7 @@ def test_handover_sends_the_update_before_anything_else_and_moves_the_tunnel_wit
     kinds = [type(action) for action in actions if not isinstance(action, Emit)]
     assert kinds == [DropCareOfAddresses, SolicitRouter, SendMobility, Bind]
     assert last_update(actions).sent.source == CARE_OF2
-    assert of(actions, Bind) == [Bind(CARE_OF2, AGENT, "eth0", ROUTER2)]
+    assert of(actions, Bind) == [Bind(CARE_OF2, AGENT, "eth0")]
 
 
 def test_handover_without_carrier_change_is_seen_by_the_new_router() -> None:
@@ -140,7 +140,7 @@ def test_another_router_of_the_same_prefix_is_no_movement() -> None:
     node = Node().bound()
     actions = node.advertise(VISITED1, ROUTER2)
     assert updates(actions) == []
-    assert of(actions, Bind) == [Bind(CARE_OF1, AGENT, "eth0", ROUTER2)]
+    assert of(actions, DropCareOfAddresses) == [DropCareOfAddresses("eth0", (CARE_OF1,), ROUTER2)]
 
 
 def test_losing_the_care_of_address_moves_to_another_of_the_router() -> None:
@@ -198,7 +198,7 @@ def test_leaving_home_registers_again() -> None:
     assert of(actions, Away) == [Away()]
     update = last_update(actions)
     assert update.sent.source == CARE_OF2
-    assert of(node.feed(acknowledgement(update)), Bind) == [Bind(CARE_OF2, AGENT, "eth0", ROUTER2)]
+    assert of(node.feed(acknowledgement(update)), Bind) == [Bind(CARE_OF2, AGENT, "eth0")]
 
 
 def test_home_address_of_the_kernel_is_no_care_of_address() -> None:
