@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import logging
 import random
 import secrets
@@ -19,6 +21,7 @@ from closedloop_nf.kernel.choose import choose_home_agent_data_plane
 from closedloop_nf.kernel.neighbor import Announcer, DuplicateAddressDetector
 from closedloop_nf.kernel.sockets import Icmpv6Socket, MobilitySocket, PacketSender
 from closedloop_nf.link.client import LinkClient
+from closedloop_nf.link.messages import Synced
 from closedloop_nf.runtime.addresses import to_text
 from closedloop_nf.runtime.clock import now
 from closedloop_nf.runtime.config import read_secret
@@ -30,6 +33,8 @@ from closedloop_nf.wire.mobility import MOBILITY_HEADER
 
 log = logging.getLogger("closedloop_nf.ha_pp")
 
+HTTP_PATIENCE_S = 1.0
+"""Without HA-B the probes are served after this time."""
 ANNOUNCE_AGAIN_S = 1.0
 """RetransTimer between two unsolicited neighbour advertisements for the same address (RFC 4861 section 7.2.6)."""
 
@@ -64,6 +69,7 @@ class Shell:
         self._finished: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._http: HttpServer | None = None
+        self._synced = asyncio.Event()
         self._closed = False
         self._anycast: set[bytes] = set()
 
@@ -125,6 +131,13 @@ class Shell:
         self._feed(events.Stop())
 
     async def _serve_http(self) -> None:
+        """From the first sync on: until then the import of aiohttp would compete with Hello. The socket accepts from the start."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HTTP_PATIENCE_S):
+                await self._synced.wait()
+        # In a thread, as a heartbeat must not wait for it.
+        for module in ("aiohttp.web", "prometheus_client"):
+            await asyncio.to_thread(importlib.import_module, module)
         health = self._config.health
         self._http = await serve_http(
             self._health,
@@ -192,6 +205,8 @@ class Shell:
         match action:
             case events.SendLink():
                 self._link.send(action.message)
+                if type(action.message) is Synced:
+                    self._synced.set()
             case events.SendMobility():
                 self._send(action.source, action.destination, action.routing_home_address, MOBILITY_HEADER, action.payload)
             case events.RenewLease():
