@@ -84,6 +84,7 @@ class LinkMonitor:
         self._sender = PacketSender()
         self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._events.bind((0, _RTMGRP_LINK | _RTMGRP_IPV6_IFADDR))
+        self._routes.open()
 
     def start(self) -> None:
         """Register with the running event loop and deliver the present state."""

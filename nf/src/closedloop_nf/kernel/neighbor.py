@@ -6,14 +6,13 @@ RFC 6275 sections 10.3.1 and 10.4.1; RFC 4862 section 5.4; RFC 4861 section 7.2.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 
 from closedloop_nf.kernel.errors import KernelError
 from closedloop_nf.kernel.route_table import RouteTable
-from closedloop_nf.kernel.sockets import Icmpv6Socket, PacketSender
+from closedloop_nf.kernel.sockets import Icmpv6Socket, PacketSender, interface_index
 from closedloop_nf.wire.icmpv6 import NeighborAdvertisement, NeighborSolicitation, build_icmpv6
 from closedloop_nf.wire.ipv6 import ICMPV6, UNSPECIFIED, build_packet, solicited_node
 from closedloop_nf.wire.nd_options import TargetLinkLayerAddress
@@ -27,8 +26,7 @@ class DuplicateAddressDetector:
 
     def __init__(self, interface: str, *, retrans_timer_s: float = 1.0, transmits: int = 1) -> None:
         """transmits: DupAddrDetectTransmits. Raises KernelError."""
-        self._interface = interface
-        self._index = _index(interface)
+        self._index = interface_index(interface)
         self._retrans_timer_s = retrans_timer_s
         self._transmits = transmits
         self._open: dict[bytes, asyncio.Future[bool]] = {}
@@ -73,13 +71,13 @@ class DuplicateAddressDetector:
             # The kernel bounds the groups of a socket. Without one only who tests the same address at the same time goes unheard: whoever
             # has it answers to all nodes.
             with suppress(KernelError):
-                self._socket.join_multicast(group, self._interface)
+                self._socket.join_multicast(group, self._index)
 
     def _leave(self, group: bytes) -> None:
         self._users[group] -= 1
         if not self._users[group]:
             del self._users[group]
-            self._socket.leave_multicast(group, self._interface)
+            self._socket.leave_multicast(group, self._index)
 
     def _solicit(self, address: bytes, group: bytes) -> None:
         message = build_icmpv6(NeighborSolicitation(address), UNSPECIFIED, group)
@@ -111,7 +109,7 @@ class Announcer:
 
     def __init__(self, interface: str) -> None:
         """Raises KernelError."""
-        self._index = _index(interface)
+        self._index = interface_index(interface)
         routes = RouteTable()
         try:
             self._link_layer_address = routes.link(interface).address
@@ -132,10 +130,3 @@ class Announcer:
 
     def close(self) -> None:
         self._socket.close()
-
-
-def _index(interface: str) -> int:
-    try:
-        return socket.if_nametoindex(interface)
-    except OSError as error:
-        raise KernelError(error.errno or 0, f"interface {interface!r} does not exist in this network namespace") from error

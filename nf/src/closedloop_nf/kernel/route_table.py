@@ -19,6 +19,11 @@ class RouteTable:
     def __init__(self) -> None:
         self._netlink: Netlink | None = None
 
+    def open(self) -> None:
+        """Open the socket now, in the calling thread's network namespace."""
+        if self._netlink is None:
+            self._netlink = Netlink()
+
     @property
     def netlink(self) -> Netlink:
         if self._netlink is None:

@@ -200,31 +200,39 @@ class Icmpv6Socket:
 
     def join_anycast(self, address: bytes, interface: str) -> None:
         """Receive what is sent to the anycast `address` (DHAAD: the Mobile IPv6 Home-Agents anycast address, RFC 2526)."""
-        self._membership(_IPV6_JOIN_ANYCAST, "join anycast", address, interface)
+        self._membership(_IPV6_JOIN_ANYCAST, "join anycast", address, interface_index(interface))
 
     def leave_anycast(self, address: bytes, interface: str) -> None:
         """Undo join_anycast; no error where it was not joined."""
         with suppress(KernelError):
-            self._membership(_IPV6_LEAVE_ANYCAST, "leave anycast", address, interface)
+            self._membership(_IPV6_LEAVE_ANYCAST, "leave anycast", address, interface_index(interface))
 
-    def join_multicast(self, address: bytes, interface: str) -> None:
-        self._membership(socket.IPV6_JOIN_GROUP, "join multicast", address, interface)
+    def join_multicast(self, address: bytes, interface_index: int) -> None:
+        """Receive what is sent to the group on the interface. The kernel bounds a socket's groups (net.core.optmem_max)."""
+        self._membership(socket.IPV6_JOIN_GROUP, "join multicast", address, interface_index)
 
-    def leave_multicast(self, address: bytes, interface: str) -> None:
+    def leave_multicast(self, address: bytes, interface_index: int) -> None:
         """Undo join_multicast; no error where it was not joined."""
         with suppress(KernelError):
-            self._membership(socket.IPV6_LEAVE_GROUP, "leave multicast", address, interface)
+            self._membership(socket.IPV6_LEAVE_GROUP, "leave multicast", address, interface_index)
 
-    def _membership(self, option: int, what: str, address: bytes, interface: str) -> None:
+    def _membership(self, option: int, what: str, address: bytes, interface_index: int) -> None:
         try:
-            request = address + struct.pack("=i", socket.if_nametoindex(interface))
-            self._socket.setsockopt(socket.IPPROTO_IPV6, option, request)
+            self._socket.setsockopt(socket.IPPROTO_IPV6, option, address + struct.pack("=i", interface_index))
         except OSError as error:
             text = socket.inet_ntop(socket.AF_INET6, address)
-            raise KernelError(error.errno or 0, f"{what} address {text} on interface {interface!r}: {error.strerror}") from error
+            raise KernelError(error.errno or 0, f"{what} address {text} on interface {interface_index}: {error.strerror}") from error
 
     def close(self) -> None:
         self._socket.close()
+
+
+def interface_index(interface: str) -> int:
+    """Index of an interface of the calling thread's namespace. Raises KernelError that names it."""
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError as error:
+        raise KernelError(error.errno or 0, f"interface {interface!r} does not exist in this network namespace") from error
 
 
 # --- shared --------------------------------------------------------------------------------------------------------------------------
