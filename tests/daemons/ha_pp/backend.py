@@ -29,6 +29,8 @@ class Backend(asyncio.Protocol):
         self.statuses: dict[bytes, int] = {}
         self.beating = True
         self.registering = True
+        self.registers = 0
+        """Registers heard."""
         self.epoch = 0
         self.revision = 0
         self.welcome: dict[str, Any] = {
@@ -100,6 +102,7 @@ class Backend(asyncio.Protocol):
         answers: list[link.ToPacketProcessor] = []
         for message in self._decoder.feed(data):
             self.heard.append(message)
+            self.registers += isinstance(message, link.Register)
             self.heard_at.append(time.monotonic())
             answers += self._answer(message)
         if answers and self._transport is not None:

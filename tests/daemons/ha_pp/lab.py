@@ -283,6 +283,10 @@ class Daemon:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
 
+    def resident_mb(self) -> float:
+        """Resident memory."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
     def cpu_seconds(self) -> float:
         """User and system time used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -38,9 +38,14 @@ class Node:
         return sock
 
     def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._in.fileno())
-        self._in.close()
+        self.deafen()
         self._out.close()
+
+    def deafen(self) -> None:
+        """Only send from now on: what comes is not worth the test's time."""
+        if self._in.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._in.fileno())
+            self._in.close()
 
     # --- out ---
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from closedloop_nf.ha_pp import events, metrics
+from closedloop_nf.ha_pp.batching import coalesce
 from closedloop_nf.ha_pp.config import Config
 from closedloop_nf.ha_pp.core import PacketProcessor
 from closedloop_nf.ha_pp.state import Parameters
@@ -21,7 +22,7 @@ from closedloop_nf.kernel.choose import choose_home_agent_data_plane
 from closedloop_nf.kernel.neighbor import Announcer, DuplicateAddressDetector
 from closedloop_nf.kernel.sockets import Icmpv6Socket, MobilitySocket, PacketSender
 from closedloop_nf.link.client import LinkClient
-from closedloop_nf.link.messages import Synced
+from closedloop_nf.link.messages import Synced, ToPacketProcessor
 from closedloop_nf.runtime.addresses import to_text
 from closedloop_nf.runtime.clock import now
 from closedloop_nf.runtime.config import read_secret
@@ -61,7 +62,7 @@ class Shell:
             client_context(config.backend.tls, "backend.tls"),
             config.backend.tls.server_name or to_text(config.backend.host),
             connected=lambda: self._feed(events.LinkConnected()),
-            message=lambda message: self._feed(events.LinkMessage(message)),
+            received=self._read_link,
             closed=lambda: self._feed(events.LinkClosed()),
         )
         self.core = PacketProcessor(self._parameters(), random.Random())
@@ -69,6 +70,8 @@ class Shell:
         self._finished: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._http: HttpServer | None = None
+        self._gathered: list[events.Action] | None = None
+        """Actions of the messages from HA-B that are being decided; None: apply at once."""
         self._synced = asyncio.Event()
         self._closed = False
         self._anycast: set[bytes] = set()
@@ -192,6 +195,18 @@ class Shell:
         for got in self._icmpv6.recv_batch():
             self._feed(events.Icmpv6Received(got.source, got.destination, None, got.payload))
 
+    def _read_link(self, received: list[ToPacketProcessor]) -> None:
+        """All that came in one piece is decided first and applied then, in fewer steps."""
+        self._gathered = []
+        for message in received:
+            self._feed(events.LinkMessage(message))
+        gathered, self._gathered = self._gathered, None
+        try:
+            for action in coalesce(gathered):
+                self._apply(action)
+        except Exception as error:  # as in _feed
+            self._fail(error)
+
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._fail(context.get("exception") or RuntimeError(context.get("message", "event loop error")))
 
@@ -202,6 +217,9 @@ class Shell:
     # --- actions ---
 
     def _apply(self, action: events.Action) -> None:
+        if self._gathered is not None:
+            self._gathered.append(action)
+            return
         match action:
             case events.SendLink():
                 self._link.send(action.message)

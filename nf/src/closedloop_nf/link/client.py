@@ -19,7 +19,8 @@ FAREWELL_S = 0.5
 
 
 class LinkClient:
-    """Dials when told. After each `dial` comes `closed` exactly once, before it perhaps `connected` and `message`s.
+    """Dials when told. After each `dial` comes `closed` exactly once, before it perhaps `connected` and `received` with all messages that
+    came in one piece.
 
     The callbacks run in the event loop's thread; nothing is called any more after `close`.
     """
@@ -32,11 +33,11 @@ class LinkClient:
         server_name: str,
         *,
         connected: Callable[[], None],
-        message: Callable[[ToPacketProcessor], None],
+        received: Callable[[list[ToPacketProcessor]], None],
         closed: Callable[[], None],
     ) -> None:
         self._host, self._port, self._tls, self._server_name = host, port, tls, server_name
-        self._connected, self._message, self._closed = connected, message, closed
+        self._connected, self._deliver, self._closed = connected, received, closed
         self._connection: _Connection | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._problem = ""
@@ -92,9 +93,9 @@ class LinkClient:
         if not self._over:
             self._connected()
 
-    def _received(self, message: ToPacketProcessor) -> None:
-        if not self._over:
-            self._message(message)
+    def _received(self, messages: list[ToPacketProcessor]) -> None:
+        if messages and not self._over:
+            self._deliver(messages)
 
     def _unreachable(self, error: OSError) -> None:
         """Log once per kind of problem, not once per attempt."""
@@ -107,7 +108,7 @@ class LinkClient:
 class _Connection(asyncio.Protocol):
     """One transport from its making to its loss."""
 
-    def __init__(self, made: Callable[[_Connection], None], received: Callable[[ToPacketProcessor], None]) -> None:
+    def __init__(self, made: Callable[[_Connection], None], received: Callable[[list[ToPacketProcessor]], None]) -> None:
         self.lost = asyncio.Event()
         self._made, self._received = made, received
         self._transport: asyncio.Transport | None = None
@@ -151,8 +152,7 @@ class _Connection(asyncio.Protocol):
         if self._closing:
             return
         try:
-            for message in self._decoder.feed(data):
-                self._received(message)
+            self._received(self._decoder.feed(data))
         except FramingError as error:
             log.warning("HA-B sent no valid frame", extra={"problem": str(error)})
             self._closing = True
