@@ -66,7 +66,7 @@ def home_agent_info(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         return _agent_condition(condition, found), _agents_text(name, found)
 
     with BackendApi(params) as api:
-        waited_ms = _wait(met, params, f"home agent {name or ''} {condition}", check_mode=check_mode)
+        waited_ms = _wait(met, params, f"home agent {name or '(any)'} {condition}", check_mode=check_mode)
     return Outcome(values={"home_agents": found, "waited_ms": waited_ms})
 
 

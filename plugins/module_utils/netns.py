@@ -62,8 +62,7 @@ def _apply(name: str, sysctls: dict[str, str], *, missing: bool) -> None:
             if namespaces.read_sysctl(key) != value:
                 namespaces.write_sysctl(key, value)
         if not _loopback_up():
-            with pyroute2().IPRoute() as netlink:
-                netlink.link("set", index=1, state="up")
+            _set_loopback_up()
 
 
 def _absent(names: list[str], *, grace_s: float, check_mode: bool) -> Outcome:
@@ -85,6 +84,11 @@ def _loopback_up() -> bool:
         return any(line.split()[-1] == "lo" for line in table.read_text(encoding="ascii").splitlines())
     except FileNotFoundError as error:
         raise MobilityError(f"this kernel has no IPv6 ({table} is missing): boot one with CONFIG_IPV6") from error
+
+
+def _set_loopback_up() -> None:
+    with pyroute2().IPRoute() as netlink:
+        netlink.link("set", index=1, state="up")
 
 
 def sysctl_text(value: Any) -> str:

@@ -156,7 +156,8 @@ def _boot_id() -> str:
 
 def _limited(capabilities: list[str]) -> list[str]:
     """Prefix that leaves the process these capabilities and no way to gain others."""
-    wanted = ",".join(["-all", *(f"+{name.lower().removeprefix('cap_')}" for name in sorted(capabilities))])
+    names = sorted(name.lower().removeprefix("cap_") for name in capabilities)
+    wanted = ",".join(["-all", *(f"+{name}" for name in names)])
     return ["setpriv", "--no-new-privs", f"--bounding-set={wanted}", "--inh-caps=-all", "--"]
 
 

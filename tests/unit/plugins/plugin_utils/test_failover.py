@@ -1,0 +1,106 @@
+"""A failover's plan, before, in the middle of and after one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.closedloop.mobility.plugins.plugin_utils import failover
+
+REGIONS = {"region-a": {}, "region-b": {}}
+A: dict[str, Any] = {
+    "name": "ha-pp-a",
+    "region": "region-a",
+    "role": "active",
+    "address": "2001:db8:a::1",
+    "home_link_address": "2001:db8:100::a",
+}
+B: dict[str, Any] = {
+    "name": "ha-pp-b",
+    "region": "region-b",
+    "role": "standby",
+    "address": "2001:db8:b::1",
+    "home_link_address": "2001:db8:100::b",
+}
+BOTH = {"ha-pp-a": {**A, "state": "present"}, "ha-pp-b": {**B, "state": "present"}}
+ONE = {"ha-pp-a": {**A, "state": "present"}}
+
+
+def _seen(name: str, state: str, role: str, *, serving: bool | None = None) -> dict[str, Any]:
+    return {"name": name, "state": state, "role": role, "serving": role == "active" if serving is None else serving}
+
+
+def _plan(placement: dict[str, Any], seen: list[dict[str, Any]], redundancy: str = "cold", **choice: str) -> dict[str, Any]:
+    return failover.plan([A, B], placement, seen, REGIONS, redundancy, **choice)
+
+
+def test_nothing_failed_nothing_to_do() -> None:
+    assert _plan(ONE, [_seen("ha-pp-a", "ready", "active")]) == {}
+
+
+def test_cold_a_new_one_is_deployed_in_another_region() -> None:
+    plan = _plan(ONE, [_seen("ha-pp-a", "stopped", "standby", serving=True)])
+    assert (plan["failed"], plan["alive"], plan["deploy"], plan["standby"]) == ("ha-pp-a", False, True, {})
+    assert (plan["successor"]["name"], plan["successor"]["role"]) == ("ha-pp-b", "standby")
+
+
+def test_cold_the_region_can_be_chosen() -> None:
+    plan = _plan(ONE, [_seen("ha-pp-a", "lost", "active")], region="region-a")
+    assert plan["successor"] == {"name": "ha-pp-region-a-1", "region": "region-a", "role": "standby"}
+
+
+def test_a_standby_takes_over_without_a_deployment_and_the_failed_one_is_made_anew_as_standby() -> None:
+    plan = _plan(BOTH, [_seen("ha-pp-a", "stopped", "standby", serving=False), _seen("ha-pp-b", "ready", "active")], "standby")
+    assert (plan["failed"], plan["deploy"], plan["successor"]["name"]) == ("ha-pp-a", False, "ha-pp-b")
+    assert (plan["standby"]["name"], plan["standby"]["role"], plan["standby"]["address"]) == ("ha-pp-a", "standby", "2001:db8:a::1")
+
+
+def test_a_lost_standby_is_made_anew_and_the_serving_one_stays() -> None:
+    plan = _plan(BOTH, [_seen("ha-pp-a", "ready", "active"), _seen("ha-pp-b", "lost", "standby")], "standby")
+    assert (plan["failed"], plan["deploy"], plan["successor"]["name"], plan["standby"]["name"]) == ("ha-pp-b", False, "ha-pp-a", "ha-pp-b")
+
+
+def test_the_one_that_serves_comes_first_where_two_have_failed() -> None:
+    plan = _plan(BOTH, [_seen("ha-pp-a", "lost", "standby"), _seen("ha-pp-b", "lost", "active")], "standby")
+    assert plan["failed"] == "ha-pp-b"
+
+
+def test_one_that_still_works_is_handed_over_in_order() -> None:
+    plan = _plan(ONE, [_seen("ha-pp-a", "ready", "active")], failed="ha-pp-a")
+    assert (plan["alive"], plan["deploy"], plan["successor"]["name"]) == (True, True, "ha-pp-b")
+
+
+def test_a_killed_cold_failover_goes_on_with_its_successor_though_it_serves_already() -> None:
+    begun = {**ONE, "ha-pp-b": {**B, "state": "present", "replaces": "ha-pp-a"}}
+    plan = _plan(begun, [_seen("ha-pp-a", "stopped", "standby", serving=False), _seen("ha-pp-b", "ready", "active")])
+    assert (plan["failed"], plan["deploy"], plan["successor"]["name"]) == ("ha-pp-a", True, "ha-pp-b")
+
+
+def test_a_killed_failover_goes_on_though_ha_b_has_forgotten_the_failed_one() -> None:
+    plan = _plan(BOTH, [_seen("ha-pp-b", "ready", "active")], "standby")
+    assert (plan["failed"], plan["successor"]["name"], plan["standby"]["name"]) == ("ha-pp-a", "ha-pp-b", "ha-pp-a")
+
+
+def test_a_complete_failover_leaves_nothing_to_do() -> None:
+    done = {"ha-pp-a": {**A, "state": "replaced"}, "ha-pp-b": {**B, "state": "present", "replaces": ""}}
+    assert _plan(done, [_seen("ha-pp-b", "ready", "active")]) == {}
+
+
+def test_back_again() -> None:
+    done = {"ha-pp-a": {**A, "state": "replaced"}, "ha-pp-b": {**B, "state": "present", "replaces": ""}}
+    plan = _plan(done, [_seen("ha-pp-b", "stopped", "active")])
+    assert (plan["failed"], plan["successor"]["name"], plan["successor"]["region"]) == ("ha-pp-b", "ha-pp-a", "region-a")
+
+
+def test_another_active_one_does_not_stand_in_before_ha_b_has_given_it_the_bindings() -> None:
+    third = {"name": "c", "region": "region-b", "role": "active", "address": "2001:db8:b::3", "home_link_address": "2001:db8:100::3"}
+    placement = {**ONE, "c": {**third, "state": "present"}}
+    plan = _plan(placement, [_seen("ha-pp-a", "lost", "active"), _seen("c", "ready", "active")])
+    assert (plan["deploy"], plan["successor"]["name"]) == (True, "ha-pp-b")
+
+
+@pytest.mark.parametrize(("choice", "message"), [({"failed": "x"}, "no VF module 'x'"), ({"region": "moon"}, "no region 'moon'")])
+def test_unknown_names_are_refused(choice: dict[str, str], message: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=message):
+        _plan(ONE, [_seen("ha-pp-a", "lost", "active")], **choice)
