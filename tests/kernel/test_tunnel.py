@@ -265,3 +265,20 @@ def test_two_mobile_nodes_reach_each_other_through_the_home_agent(
         seen: list[bytes] = []
         outer = octets(HOME_AGENT) + octets("2001:db8:c::2")
         eventually("sent on to the other care-of address", lambda: seen.extend(drained(tap)) or any(p[8:40] == outer for p in seen))
+
+
+@pytest.mark.parametrize(("host", "port"), [("ha", "home"), ("fabric", "ha-home"), ("fabric", "ha-region")])
+def test_an_interface_that_was_down_serves_again(
+    bed: Bed, home_agent: KernelHomeAgent, mobile_node: KernelMobileNode, host: str, port: str
+) -> None:
+    """The kernel forgets addresses, routes and proxy neighbours of an interface that goes down."""
+    with bed.inside("ha"):
+        home_agent.set_home_agent_address(octets(SHARED), on_home_link=True)
+    with bed.inside("mn"):
+        mobile_node.bind(octets(HOME_ADDRESS), octets(CARE_OF), octets(SHARED), "visited")
+    with relaying(home_agent):
+        bed.ip(host, f"link set {port} down")
+        eventually("it does not serve", lambda: bed.ping("n", HOME_ADDRESS, count=1) == 0)
+        bed.ip(host, f"link set {port} up")
+        eventually("repaired", lambda: home_agent.stats()["link_repairs"] == 1)
+        eventually("it serves", lambda: bed.ping("n", HOME_ADDRESS, count=1) == 1, within_s=10)

@@ -7,4 +7,7 @@ Importing this package needs neither root nor libnftables; both are first needed
     sockets.py     raw sockets for the Mobility Header, ICMPv6, whole packets
     neighbor.py    duplicate address detection and announcements on the home link
     links.py       link state, addresses and router advertisements as events
+
+Below them: home_agent.py and mobile_node.py (the data planes) over tunnel.py (seg6.py, ip6tnl.py: IPv6 in IPv6), guard.py and node_guard.py
+(nftables.py: what may pass), too_big.py, link_watch.py, route_table.py, messages.py and netlink.py (rtnetlink), sysctl.py.
 """

@@ -13,6 +13,7 @@ from closedloop_nf.kernel import messages as m
 from closedloop_nf.kernel import netlink as nl
 from closedloop_nf.kernel.errors import KernelError
 from closedloop_nf.kernel.guard import HomeAgentGuard
+from closedloop_nf.kernel.link_watch import LinkWatch
 from closedloop_nf.kernel.netlink import Template
 from closedloop_nf.kernel.route_table import RouteTable
 from closedloop_nf.kernel.sysctl import set_sysctl
@@ -33,6 +34,7 @@ class KernelHomeAgent:
         self._uplink_interface = uplink_interface
         self._guard = HomeAgentGuard(drop_other_tunnels=tunnel.decapsulates_unasked)
         self._relay: TooBigRelay | None = None
+        self._watch: LinkWatch | None = None
         self._home: m.Link | None = None
         self._uplink: m.Link | None = None
         self._bindings: dict[bytes, bytes] = {}
@@ -42,6 +44,7 @@ class KernelHomeAgent:
         self._address_link: m.Link | None = None
         self._encapsulating: Template | None = None
         self._nested = 0
+        self._repairs = 0
 
     @property
     def name(self) -> str:
@@ -65,11 +68,13 @@ class KernelHomeAgent:
         set_sysctl("net/ipv6/conf/all/forwarding", 1)
         self._tunnel.open()
         self._relay = TooBigRelay(self._would_send)
+        self._watch = LinkWatch((self._home, self._uplink), self._repair)
 
     def close(self) -> None:
-        if self._relay is not None:
+        if self._relay is not None and self._watch is not None:
             self._relay.close()
-            self._relay = None
+            self._watch.close()
+            self._relay = self._watch = None
         self._guard.shut()
         self._clean()
         self._tunnel.close()
@@ -100,23 +105,39 @@ class KernelHomeAgent:
         home, uplink = self._links()
         if self._address is not None:
             self.clear_home_agent_address()
-        text = socket.inet_ntop(socket.AF_INET6, address)
         link = home if on_home_link else uplink
         self._guard.serve(address, proxied=on_home_link)
         if on_home_link or not any(found.address == address for found in self._routes.addresses()):
-            self._routes.add(f"address {text} on {link.name}", m.address(address, 128, link.index, prefix_route=False))
             self._address_link = link
-        # A tunnelled packet for the home agent itself is looked up in the main table, which knows no local addresses.
-        self._routes.add(
-            f"local route {text}", m.route(nl.UPSERT, destination=address, kind=m.RTN_LOCAL, interface_index=link.index, metric=1)
-        )
         self._tunnel.set_source(address)
-        self._tunnel.decapsulate(address, uplink, m.TABLE_MAIN)
         self._address = address
         self._encapsulating = None
+        self._put_address()
         again = [row for row in self._bindings.items() if self._tunnel.source_in_routes or row[1] == address]
         if again:
             self._send_routes(again)
+
+    def _put_address(self) -> None:
+        """The kernel's side of the address: itself where it is ours to add, delivery of what is tunnelled to it, decapsulation."""
+        if self._address is None:
+            return
+        _, uplink = self._links()
+        text = socket.inet_ntop(socket.AF_INET6, self._address)
+        if self._address_link is not None:
+            added = m.address(self._address, 128, self._address_link.index, prefix_route=False)
+            self._routes.add(f"address {text} on {self._address_link.name}", added)
+        # A tunnelled packet for the home agent itself is looked up in the main table, which knows no local addresses.
+        local = m.route(nl.UPSERT, destination=self._address, kind=m.RTN_LOCAL, interface_index=uplink.index, metric=1)
+        self._routes.add(f"local route {text}", local)
+        self._tunnel.decapsulate(self._address, uplink, m.TABLE_MAIN)
+
+    def _repair(self) -> None:
+        """Put back what the kernel forgot while an interface was down."""
+        home, _ = self._links()
+        self._put_address()
+        self._send_routes(self._bindings.items())
+        self._send_proxies([*self._bindings, *self._defended], home)
+        self._repairs += 1
 
     def clear_home_agent_address(self) -> None:
         if self._address is None:
@@ -199,13 +220,14 @@ class KernelHomeAgent:
         self._send("tunnel route", encoded, [address for address, _ in rows])
 
     def _send(self, what: str, encoded: list[bytes], addresses: list[bytes]) -> None:
-        failures = self._routes.netlink.batch(encoded)
+        # On an interface that is down the change cannot be made and is not lost: `_repair` makes it.
+        failures = self._routes.netlink.batch(encoded, tolerate=(errno.ENETDOWN,))
         deadline = time.monotonic() + _MEMORY_PATIENCE_S
         # The kernel allocates a tunnel route's per-CPU cache atomically from a pool that it refills in the background: a burst outruns it.
         while failures and all(code == errno.ENOMEM for _, code, _ in failures) and time.monotonic() < deadline:
             time.sleep(_MEMORY_PAUSE_S)
             refused = [index for index, _, _ in failures]
-            again = self._routes.netlink.batch([encoded[index] for index in refused])
+            again = self._routes.netlink.batch([encoded[index] for index in refused], tolerate=(errno.ENETDOWN,))
             failures = [(refused[index], code, hint) for index, code, hint in again]
         if failures:
             index, code, hint = failures[0]
@@ -229,11 +251,11 @@ class KernelHomeAgent:
     # --- the shell's side ----------------------------------------------------------------------------------------------------------------
 
     def readers(self) -> Mapping[int, Callable[[], None]]:
-        return {} if self._relay is None else {self._relay.fileno(): self._relay.on_readable}
+        return {source.fileno(): source.on_readable for source in (self._relay, self._watch) if source is not None}
 
     def stats(self) -> dict[str, int]:
         relay = {} if self._relay is None else self._relay.counters
-        return self._guard.counters() | relay | {"nested_bindings": self._nested}
+        return self._guard.counters() | relay | {"nested_bindings": self._nested, "link_repairs": self._repairs}
 
     def _would_send(self, outer_source: bytes, outer_destination: bytes, inner: bytes) -> bool:
         return outer_source == self._address and self._bindings.get(inner[24:40]) == outer_destination

@@ -67,7 +67,8 @@ class HomeAgentDataPlane(Protocol):
         """Stop forwarding and proxy neighbour advertisements before this returns."""
 
     def readers(self) -> Mapping[int, Callable[[], None]]:
-        """Descriptors the shell watches after `open()` (loop.add_reader) and what to call when one is readable (Packet Too Big relay)."""
+        """Descriptors the shell watches after `open()` (loop.add_reader) and what to call when one is readable: relay of Packet Too Big,
+        repair of what the kernel forgot while an interface was down (that one may raise KernelError)."""
 
     def stats(self) -> dict[str, int]:
         """Counters, names fit for metrics labels: dropped reverse tunnelled packets by reason, relayed Packet Too Big, ..."""
