@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pyroute2 import netns
+from closedloop_tools import namespaces
 
 _PACKET = struct.Struct("!IQ")
 _PADDING = bytes(52)
@@ -89,14 +89,11 @@ class Flow:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def packets(self) -> list[Packet]:
-        """All packets sent so far."""
-        return [Packet(sequence, sent, self.received_ns.get(sequence)) for sequence, sent in enumerate(list(self.sent_ns))]
-
-    def count(self, begin_ns: int, end_ns: int) -> tuple[int, int]:
-        """(sent, lost) of the packets sent in [begin, end)."""
-        first, last = bisect_left(self.sent_ns, begin_ns), bisect_left(self.sent_ns, end_ns)
-        return last - first, sum(1 for sequence in range(first, last) if sequence not in self.received_ns)
+    def packets(self, begin_ns: int = 0, end_ns: int | None = None) -> list[Packet]:
+        """The packets sent in [begin, end), all without bounds."""
+        first = bisect_left(self.sent_ns, begin_ns)
+        last = len(self.sent_ns) if end_ns is None else bisect_left(self.sent_ns, end_ns)
+        return [Packet(sequence, self.sent_ns[sequence], self.received_ns.get(sequence)) for sequence in range(first, last)]
 
     def silence(self, begin_ns: int, end_ns: int) -> Silence:
         """The longest gap between arrivals that ends in [begin, end], or that is still open at the end."""
@@ -125,7 +122,7 @@ class Flow:
             self._ready.abort()
 
     def _receive(self) -> None:
-        netns.setns(self._names[1])
+        namespaces.enter(self._names[1])
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             sock.bind(("::", self._port))
@@ -143,7 +140,7 @@ class Flow:
                     self.received_ns.setdefault(_PACKET.unpack_from(data)[0], at)
 
     def _send(self) -> None:
-        netns.setns(self._names[0])
+        namespaces.enter(self._names[0])
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
             sock.bind((self._source or "::", 0))
             sock.setblocking(False)

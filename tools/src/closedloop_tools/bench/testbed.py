@@ -11,16 +11,15 @@ So plain routing is measured through the same namespaces, links and hops.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from pyroute2 import netns
+from closedloop_tools import namespaces
+from closedloop_tools.namespaces import in_namespace
 
 T = TypeVar("T")
 
@@ -71,11 +70,11 @@ class Testbed:
 
     def _remove(self) -> None:
         for host in HOSTS:
-            remove_namespace(self.namespace(host))
+            namespaces.remove(self.namespace(host))
 
     def _build(self) -> None:
         for host in HOSTS:
-            netns.create(self.namespace(host))
+            namespaces.create(self.namespace(host))
         for host in HOSTS:
             _ip(self.namespace(host), "link set lo up")
         for link, (host, interface, address, router_address) in _LINKS.items():
@@ -110,48 +109,12 @@ class Testbed:
         return ["ip", "netns", "exec", self.namespace(host), *argv]
 
 
-def in_namespace(name: str, call: Callable[[], T]) -> T:
-    """The result of `call` in a thread that lives in the network namespace; the caller stays where it is. Raises what `call` raises."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            netns.setns(name)
-            results.append(call())
-        except BaseException as error:  # carried to the caller
-            errors.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
-
-
 def remove_left_over() -> None:
     """Namespaces of a bench that was killed: those whose process is gone."""
-    for name in netns.listnetns():
+    for name in namespaces.names():
         owner = _NAME.match(name)
         if owner and not Path("/proc", owner[1]).exists():
-            remove_namespace(name)
-
-
-def remove_namespace(name: str) -> None:
-    """End what runs in the namespace and remove it; nothing happens where it is not there."""
-    if name not in netns.listnetns():
-        return
-    for process in _processes(name):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, 9)
-    with contextlib.suppress(FileNotFoundError):
-        netns.remove(name)
-
-
-def _processes(name: str) -> Iterator[int]:
-    listing = subprocess.run(["ip", "netns", "pids", name], check=True, capture_output=True, text=True).stdout
-    return map(int, listing.split())
+            namespaces.remove(name)
 
 
 def _net(address: str) -> str:

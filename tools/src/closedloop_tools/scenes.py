@@ -1,0 +1,208 @@
+"""What happens to a mobile node's traffic: a handover, and the death of its home agent. Used by the demo and by the bench.
+
+A scene plays while packets go both ways between correspondent node and mobile node, one per millisecond. All its times are CLOCK_MONOTONIC
+nanoseconds, also those of HA-B's events, which tell wall-clock time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from closedloop_tools.flow import Flow, Packet, Silence
+from closedloop_tools.lab import Lab, Task
+
+Kind = Literal["handover", "failover"]
+Progress = Callable[[str], None]
+
+BEFORE_NS = 200_000_000
+"""How much of the time before its cause belongs to a scene: the stream has to be seen whole."""
+AFTER_NS = 400_000_000
+_FLOWING = 100
+"""Packets in each direction that have to arrive before a scene begins or ends."""
+_TRAFFIC_TIMEOUT_S = 20.0
+_WAIT_S = 0.02
+
+
+class Stage(NamedTuple):
+    """A moment of a scene, and who told."""
+
+    at_ns: int
+    what: str
+    source: Literal["playbook", "HA-B", "mobile node", "packets", "cause"]
+
+
+class Direction(NamedTuple):
+    """One of the two packet streams during a scene."""
+
+    packets: list[Packet]
+    silence: Silence
+
+    @property
+    def sent(self) -> int:
+        return len(self.packets)
+
+    @property
+    def lost(self) -> int:
+        return sum(1 for packet in self.packets if packet.received_ns is None)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What was measured. begin_ns, end_ns: the window; cause_ns: link taken away, or process killed."""
+
+    kind: Kind
+    title: str
+    begin_ns: int
+    cause_ns: int
+    end_ns: int
+    to_mobile_node: Direction
+    from_mobile_node: Direction
+    stages: list[Stage]
+    tasks: list[Task] = field(default_factory=list)
+
+    @property
+    def outage_ms(self) -> float:
+        """Longest silence of the worse direction, beyond the packets' interval."""
+        return max(self.to_mobile_node.silence.outage_ms, self.from_mobile_node.silence.outage_ms)
+
+    @property
+    def sent(self) -> int:
+        return self.to_mobile_node.sent + self.from_mobile_node.sent
+
+    @property
+    def lost(self) -> int:
+        return self.to_mobile_node.lost + self.from_mobile_node.lost
+
+    @property
+    def resumed_ns(self) -> int:
+        """When both directions worked again."""
+        return max(self.to_mobile_node.silence.end_ns, self.from_mobile_node.silence.end_ns)
+
+
+class TrafficLost(Exception):
+    """Packets do not come through, and should."""
+
+
+class Traffic:
+    """Both packet streams between the correspondent node `cn` and a mobile node. A context manager; entering waits until they flow."""
+
+    def __init__(self, lab: Lab, mobile_node: str) -> None:
+        self.mobile_node = mobile_node
+        home_address, peer = lab.home_address(mobile_node), lab.address("cn")
+        here, there = lab.namespace("cn"), lab.namespace(mobile_node)
+        self.to_mobile_node = Flow(here, there, home_address, source=peer, port=9000)
+        self.from_mobile_node = Flow(there, here, peer, source=home_address, port=9001)
+        self._flows = (self.to_mobile_node, self.from_mobile_node)
+
+    def __enter__(self) -> Traffic:
+        for flow in self._flows:
+            flow.start()
+        self.wait_until_it_flows()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for flow in self._flows:
+            flow.stop()
+
+    def wait_until_it_flows(self) -> None:
+        """Until packets sent from now on have arrived in both directions. Raises TrafficLost after 20 s."""
+        begin_ns = time.monotonic_ns()
+        end = time.monotonic() + _TRAFFIC_TIMEOUT_S
+        while any(flow.arrived_since(begin_ns) < _FLOWING for flow in self._flows):
+            if time.monotonic() > end:
+                arrived = [flow.arrived_since(begin_ns) for flow in self._flows]
+                raise TrafficLost(
+                    f"{self.mobile_node}: of the packets of {_TRAFFIC_TIMEOUT_S:g} s {arrived[0]} arrived there and {arrived[1]} came back"
+                )
+            time.sleep(_WAIT_S)
+
+    def directions(self, begin_ns: int, end_ns: int) -> tuple[Direction, Direction]:
+        """To and from the mobile node in the window."""
+        to, back = (Direction(flow.packets(begin_ns, end_ns), flow.silence(begin_ns, end_ns)) for flow in self._flows)
+        return to, back
+
+
+def handover(lab: Lab, traffic: Traffic, link: str, progress: Progress | None = None) -> Scene:
+    """playbooks/move.yml attaches the mobile node to another link."""
+    traffic.wait_until_it_flows()
+    begin_ns = time.monotonic_ns()
+    tasks = lab.playbook("move", progress, move_mobile_node=traffic.mobile_node, move_link=link).wait()
+    traffic.wait_until_it_flows()
+    time.sleep(AFTER_NS / 1e9)
+    events = lab.mobile_node_events(traffic.mobile_node, begin_ns)
+    gone = next((event["mono_ns"] for event in events if event["name"] == "link_down"), begin_ns)
+    stages = [Stage(gone, "link taken away", "cause"), *_mobile_node_stages(events)]
+    return _scene("handover", f"{traffic.mobile_node} moves to {link}", traffic, gone, stages, tasks)
+
+
+def failover(lab: Lab, traffic: Traffic, progress: Progress | None = None) -> Scene:
+    """The serving HA-PP is killed, and playbooks/failover.yml is started at that moment."""
+    traffic.wait_until_it_flows()
+    victim = lab.serving()
+    offset_s = time.time() - time.monotonic()
+    killed_ns = lab.kill(victim)
+    tasks = lab.playbook("failover", progress).wait()
+    traffic.wait_until_it_flows()
+    time.sleep(AFTER_NS / 1e9)
+    stages = [Stage(killed_ns, f"{victim} killed", "cause")]
+    stages += [
+        Stage(round((event["wall"] - offset_s) * 1e9), f"{event['name']} {_BACKEND_TOLD.get(event['kind'], event['kind'])}", "HA-B")
+        for event in lab.backend_events(killed_ns / 1e9 + offset_s)
+    ]
+    stages += _playbook_stages(tasks)
+    stages += _mobile_node_stages(lab.mobile_node_events(traffic.mobile_node, killed_ns))
+    return _scene("failover", f"{victim} dies", traffic, killed_ns, stages, tasks)
+
+
+_BACKEND_TOLD = {
+    "hello": "connects",
+    "ready": "has all bindings",
+    "adopted": "takes over",
+    "stopped": "is proven dead",
+    "lost": "is missed",
+}
+"""HA-B's event kinds in plain words."""
+
+_MOBILE_NODE_TOLD = {
+    "link_up": "link is up",
+    "ra_received": "router advertisement",
+    "bu_sent": "Binding Update sent",
+    "bound": "Binding Acknowledgement",
+    "switch_received": "Home Agent Switch",
+}
+"""Events of the mobile node that are stages; the rest is detail."""
+
+
+_PLAYBOOK_TOLD = {
+    "What was placed so far is known": "playbook begins",
+    "The successor is started": "playbook knows what to do",
+    "The VF module's configuration and placement are written": "host in the new region stands",
+    "The HA-PP runs": "HA-PP is started",
+}
+"""Tasks whose beginning is a stage."""
+
+
+def _playbook_stages(tasks: Iterable[Task]) -> list[Stage]:
+    return [Stage(task.begin_ns, _PLAYBOOK_TOLD[task.name], "playbook") for task in tasks if task.name in _PLAYBOOK_TOLD]
+
+
+def _mobile_node_stages(events: Iterable[dict[str, Any]]) -> list[Stage]:
+    """The first event of each kind, as advertisements repeat."""
+    first: dict[str, int] = {}
+    for event in events:
+        if event["name"] in _MOBILE_NODE_TOLD:
+            first.setdefault(event["name"], event["mono_ns"])
+    return [Stage(at, _MOBILE_NODE_TOLD[name], "mobile node") for name, at in first.items()]
+
+
+def _scene(kind: Kind, title: str, traffic: Traffic, cause_ns: int, stages: list[Stage], tasks: list[Task]) -> Scene:
+    begin_ns, now_ns = cause_ns - BEFORE_NS, time.monotonic_ns()
+    to, back = traffic.directions(begin_ns, now_ns)
+    resumed_ns = max(to.silence.end_ns, back.silence.end_ns)
+    end_ns = min(now_ns, resumed_ns + AFTER_NS)
+    to, back = traffic.directions(begin_ns, end_ns)
+    stages = [*stages, Stage(resumed_ns, "traffic is back", "packets")]
+    return Scene(kind, title, begin_ns, cause_ns, end_ns, to, back, sorted(s for s in stages if begin_ns <= s.at_ns <= end_ns), tasks)
