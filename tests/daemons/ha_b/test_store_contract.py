@@ -245,3 +245,15 @@ def test_a_commit_gives_up_when_postgresql_stays_away(postgresql: Postgresql) ->
             store.commit([batch(1, PutBinding(row(1)))])
     finally:
         postgresql.start()
+
+
+def test_a_store_taken_over_by_another_is_noticed_without_a_commit(postgresql: Postgresql) -> None:
+    url = postgresql.database()
+    store = PostgresqlStore(url, patience_s=0.3)
+    store.check()
+    postgresql.stop(signal.SIGQUIT)
+    postgresql.start()
+    other = PostgresqlStore(url)
+    with pytest.raises(StoreError, match="another HA-B"):
+        store.check()
+    other.close()

@@ -37,7 +37,7 @@ class State:
     revision: int = 0
     epoch: int = 0
     lease_ms: int = 0
-    """The longest lease an earlier run may have granted."""
+    """How long a lease of an earlier run may live on."""
     home_agents: list[HomeAgentRecord] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
     associations: list[SecurityAssociation] = field(default_factory=list)

@@ -58,12 +58,14 @@ class Shell:
         try:
             store = open_store(config.database.path, config.database.url, password, config.database.synchronous)
             state = store.load()
+            earlier_ms = state.lease_ms
+            state.lease_ms = max(earlier_ms, config.lease_ms) + round(store.patience_s * 1000)
             self.core = Backend(configuration.settings(config), state, now())
         except (StoreError, StateConflict) as error:
             raise ConfigError("database", "database", str(error)) from None
         self.events = EventLog(now().wall)
         self._writer = Writer(store, self._committed, self._failed)
-        self._keep_lease(state.lease_ms)
+        self._keep_lease(earlier_ms)
         self._driver: Driver[Input, Action] = Driver(self.core, self._apply)
         self._server = LinkServer(self._driver.feed)
         self.metrics = Metrics(self.core.world, self._server, lambda: self.events.last)

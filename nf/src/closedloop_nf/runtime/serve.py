@@ -47,17 +47,21 @@ class Driver(Generic[I, A]):
         self._clock = clock
         self._queue: list[I] = []
         self._busy = False
+        self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed: float | None = None
 
     def feed(self, event: I) -> None:
-        """Hand one input to the core."""
+        """Hand one input to the core; ignored after `close`."""
+        if self._closed:
+            return
         self._queue.append(event)
         if not self._busy:
             self._run(tick=False)
 
     def close(self) -> None:
         """Disarm the timer; nothing more is fed."""
+        self._closed = True
         self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()

@@ -21,6 +21,9 @@ class Store(Protocol):
     One process at a time has a store open: a second one gets StoreError.
     """
 
+    patience_s: float
+    """How long a process may go on after it has lost the store, before it fails; a successor has to reckon with its leases that long."""
+
     def load(self) -> State:
         """Everything durable."""
 
@@ -32,5 +35,8 @@ class Store(Protocol):
 
     def set_lease(self, lease_ms: int) -> None:
         """Remember durably the longest lease that may be granted from now on."""
+
+    def check(self) -> None:
+        """See that the store is still this process's own; called every second in which nothing is committed. Raises StoreError."""
 
     def close(self) -> None: ...

@@ -22,6 +22,8 @@ from closedloop_nf.link.messages import Binding, SecurityAssociation
 
 
 class MemoryStore:
+    patience_s = 0.0
+
     def __init__(self) -> None:
         self.bindings: dict[bytes, Binding] = {}
         self.home_agents: dict[str, HomeAgentRecord] = {}
@@ -73,5 +75,8 @@ class MemoryStore:
     def set_lease(self, lease_ms: int) -> None:
         self.lease_ms = lease_ms
 
+    def check(self) -> None:
+        """Nobody else can have it."""
+
     def close(self) -> None:
-        return
+        """It stays."""

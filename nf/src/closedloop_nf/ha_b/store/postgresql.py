@@ -1,7 +1,8 @@
 """Store in a PostgreSQL database: the same tables, prefixed `ha_b_`, in the first schema of the search path.
 
 A lost connection is made again and the transaction repeated: repeating is harmless, whether or not the first try had been committed, as the
-changes of a transaction replace rows in a fixed order. An advisory lock keeps a second HA-B out, also between two connections.
+changes of a transaction replace rows in a fixed order. An advisory lock keeps a second HA-B out. It is lost with the connection, so another
+HA-B may have it when the connection is made again: this process then gives up, `patience_s` after the database was last seen.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ T = TypeVar("T")
 
 LOCK: Final = 0x68612D62
 """Key of the advisory lock: `ha-b`."""
-GIVE_UP_S: Final = 30.0
+PATIENCE_S: Final = 5.0
 """A database that stays away for so long ends the process; nothing was acknowledged meanwhile."""
+CONNECT_S: Final = 2
+"""How long one try may take."""
 START_S: Final = 3.0
 """How long a start waits for the lock of a predecessor that was killed."""
 
@@ -80,13 +83,15 @@ class _Locked(StoreError):
 
 
 class PostgresqlStore:
-    def __init__(self, url: str, password: str | None = None, *, patience_s: float = GIVE_UP_S) -> None:
+    def __init__(self, url: str, password: str | None = None, *, patience_s: float = PATIENCE_S) -> None:
         """Connect by a libpq URL; `password` goes beside it. Raises StoreError when the database cannot be had now, or another HA-B has it.
 
-        patience_s: how long a commit keeps trying when the database is away.
+        patience_s: how long it is tried again when the database is away.
         """
         self._url, self._password, self._patience_s = url, password, patience_s
+        self.patience_s = patience_s + 2 * CONNECT_S
         self._db: psycopg.Connection[Any] | None = None
+        self._seen = time.monotonic()
         give_up = time.monotonic() + START_S
         while True:
             try:
@@ -106,7 +111,9 @@ class PostgresqlStore:
 
     def _connect(self) -> psycopg.Connection[Any]:
         self._drop()
-        db = psycopg.connect(self._url, connect_timeout=5, application_name="ha-b", password=self._password)
+        db = psycopg.connect(
+            self._url, connect_timeout=CONNECT_S, tcp_user_timeout=CONNECT_S * 1000, application_name="ha-b", password=self._password
+        )
         try:
             self._prepare(db)
         except BaseException:
@@ -163,6 +170,9 @@ class PostgresqlStore:
     def set_lease(self, lease_ms: int) -> None:
         self._transaction(lambda db: db.execute(UPSERT_META, ("lease_ms", lease_ms)))
 
+    def check(self) -> None:
+        self._transaction(lambda db: db.execute("SELECT 1"))
+
     def close(self) -> None:
         self._drop()
 
@@ -173,22 +183,26 @@ class PostgresqlStore:
 
     def _transaction(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
         """Run `work` in a transaction; on a lost connection connect anew and repeat while patience lasts."""
-        give_up = time.monotonic() + self._patience_s
+        give_up = self._seen + self._patience_s
+        tries = 0
         pause = 0.05
         while True:
             try:
                 db = self._db if self._db is not None else self._connect()
                 with db.transaction():
-                    return work(db)
+                    result = work(db)
+                self._seen = time.monotonic()
+                return result
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 self._drop()
-                if time.monotonic() > give_up:
+                if tries and time.monotonic() > give_up:
                     raise self._trouble(error) from None
             except psycopg.Error as error:
                 raise self._trouble(error) from None
             except _Locked:
                 if time.monotonic() > give_up:
                     raise
+            tries += 1
             time.sleep(pause)
             pause = min(1.0, pause * 2)
 

@@ -48,6 +48,8 @@ UPSERT_META: Final = _upsert("meta", ("name", "value"), 1)
 
 
 class SqliteStore:
+    patience_s = 0.0
+
     def __init__(self, path: Path, synchronous: Literal["full", "normal"] = "full") -> None:
         """Open or create. The file is readable by its owner only, as it holds keys; one process at a time. Raises StoreError."""
         self._path = path
@@ -170,6 +172,9 @@ class SqliteStore:
             self._put(UPSERT_META, [("lease_ms", lease_ms)])
         except sqlite3.Error as error:
             raise self._trouble(error) from None
+
+    def check(self) -> None:
+        """The file lock ends with the process only."""
 
     def close(self) -> None:
         self._db.close()

@@ -6,9 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from closedloop_nf.ha_b.actions import Persist
 from closedloop_nf.ha_b.store.interface import Store
+
+CHECK_S: Final = 1.0
+"""Interval of Store.check while nothing is committed."""
 
 
 class Writer:
@@ -47,8 +51,8 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not (self._waiting or self._stop or self._lease_ms is not None):
-                    self._wake.wait()
+                if not (self._waiting or self._stop or self._lease_ms is not None):
+                    self._wake.wait(CHECK_S)
                 batches, self._waiting = self._waiting, []
                 lease_ms, self._lease_ms = self._lease_ms, None
                 if self._stop and not batches and lease_ms is None:
@@ -56,6 +60,8 @@ class Writer:
             try:
                 if lease_ms is not None:
                     self._store.set_lease(lease_ms)
+                elif not batches:
+                    self._store.check()
                 begun = time.perf_counter()
                 self._store.commit(batches)
                 seconds = time.perf_counter() - begun
