@@ -86,12 +86,12 @@ class Operator:
         return 0 if agent.proof else max(0, round((agent.lease_until - self._world.now.mono) * 1000))
 
     def _promote(self, command: commands.Promote) -> dict[str, str | int | float | bool | None]:
-        world = self._world
         agent = self._agent(command.name)
-        session = world.session_of(command.name)
+        session = self._world.session_of(command.name)
+        previous = self._world.agents.get(command.previous_owner)
+        if agent.record.serving and not agent.proof and (previous is None or previous is agent or not previous.record.serving):
+            return {"name": command.name, "previous_owner": command.previous_owner, "state": "serving"}
         source = self._source(command)
-        if source is not None and source.record.name == command.name:
-            return {"name": command.name, "previous_owner": command.name, "state": "serving"}
         if session is None or not session.ready:
             raise Problem("conflict", "name", f"{command.name!r} is not ready; wait until its state is ready")
         if agent.record.serving:
@@ -110,8 +110,6 @@ class Operator:
             if not source.record.serving:
                 raise Problem("conflict", "previous_owner", f"{command.previous_owner!r} serves nothing; name an active home agent")
             return source
-        if any(agent.record.name == command.name for agent in serving):
-            return self._agent(command.name)
         if len(serving) > 1:
             raise Problem("invalid", "previous_owner", "several home agents are active; name the one that is to stop")
         return serving[0] if serving else None

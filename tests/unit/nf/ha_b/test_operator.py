@@ -65,6 +65,17 @@ def test_promote_names_its_reason_when_it_cannot() -> None:
     assert not bench.sent(b, m.Relinquish)
 
 
+def test_promote_again_finds_it_done() -> None:
+    bench = Bench()
+    a = bench.join("a")
+    bench.join("s", role="standby")
+    bench.register(a, 1, 1)
+    bench.lose(a)
+    bench.answer_probes(refused=True)
+    assert bench.command(c.Promote("s", "a")).result["state"] == "serving"
+    assert bench.command(c.Promote("s")).result["state"] == "serving"
+
+
 def test_drain_asks_again_until_nothing_is_left_and_gives_no_new_ones() -> None:
     bench = Bench()
     a, b = bench.join("a"), bench.join("b")
