@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from closedloop_nf.ha_b.api.document import OPERATIONS, document
 from closedloop_nf.link import messages as m
+from closedloop_nf.runtime.tls import client_context
 
 from tests.daemons.ha_b.certificates import Authority
 from tests.daemons.ha_b.daemon import API_TOKEN, TOKEN, Answer, Daemon, PacketProcessor, care_of, home
@@ -273,3 +275,22 @@ def test_check_and_schema(tmp_path: Path, authority: Authority) -> None:
     (tmp_path / "link-token").chmod(0o644)
     done = command("--config", str(file), "--check")
     assert (done.returncode, "chmod 0600" in done.stderr) == (2, True)
+
+
+def test_a_client_certificate_can_stand_for_the_token(tmp_path: Path, authority: Authority) -> None:
+    daemon = Daemon(tmp_path, authority)
+    server = authority.server("ha-b")
+    daemon.config["http"] = {
+        "address": "::1",
+        "port": 0,
+        "tls": {"certificate": str(server.certificate), "key": str(server.key), "client_ca": str(authority.ca)},
+    }
+    try:
+        daemon.start()
+        url = f"https://[::1]:{daemon.http_port}/v1/bindings"
+        with urllib.request.urlopen(url, context=client_context(authority.client("operator")), timeout=10) as response:
+            assert (response.status, response.read()) == (200, b'{"bindings":[],"next":null}')
+        with pytest.raises(OSError, match=r"(?i)certificate|reset|closed|eof"):
+            urllib.request.urlopen(url, context=client_context(authority.client()), timeout=10)
+    finally:
+        daemon.end()
