@@ -60,23 +60,23 @@ class Netlink:
     def __init__(self, namespace: str, socket: Any) -> None:
         self.namespace = namespace
         self.socket = socket
+        self._links: dict[str, Link] | None = None
 
     def links(self) -> dict[str, Link]:
-        """All links by name."""
-        found = {}
-        for message in self.socket.get_links():
-            info = message.get_attr("IFLA_LINKINFO")
-            name = message.get_attr("IFLA_IFNAME")
-            found[name] = Link(
-                name=name,
-                index=message["index"],
-                kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
-                up=bool(message["flags"] & IFF_UP),
-                mtu=message.get_attr("IFLA_MTU"),
-                master_index=message.get_attr("IFLA_MASTER") or 0,
-                peer_index=message.get_attr("IFLA_LINK") or 0,
-            )
-        return found
+        """All links by name. Read once; kept up to date with what this object changes, as each message costs a millisecond to decode."""
+        if self._links is None:
+            self._links = {link.name: link for link in map(_link, self.socket.get_links())}
+        return self._links
+
+    def _set(self, name: str, **values: Any) -> Link:
+        """Change a link and read it again."""
+        self.socket.link("set", index=self.links()[name].index, **values)
+        return self._read(name)
+
+    def _read(self, name: str) -> Link:
+        link = _link(self.socket.link("get", ifname=name)[0])
+        self.links()[name] = link
+        return link
 
     def own_addresses(self) -> dict[int, list[str]]:
         """Marked addresses as `address/length` by interface index."""
@@ -101,7 +101,8 @@ class Netlink:
             return
         self.socket.link("add", ifname=name, kind="bridge", br_stp_state=0, br_forward_delay=0, br_mcast_snooping=0)
         namespaces.write_sysctl(f"net.ipv6.conf.{name}.disable_ipv6", "1")
-        self.socket.link("set", index=self.links()[name].index, state="up")
+        self._read(name)
+        self._set(name, state="up")
 
     def plug(self, port: str, *, alias: str, bridge: str, mtu: int | None, peer_name: str, peer_namespace: str, peer_present: bool) -> None:
         """Make the pair where it is missing and put the port on the bridge, down in between so that the host sees the carrier change."""
@@ -112,16 +113,17 @@ class Netlink:
             del links[port]
         if port not in links:
             self._make_pair(port, links, peer_name, peer_namespace)
-            links = self.links()
-            self.socket.link("set", index=links[port].index, ifalias=alias)
+            self.socket.link("set", index=self._read(port).index, ifalias=alias)
             namespaces.write_sysctl(f"net.ipv6.conf.{port}.disable_ipv6", "1")
         found = links[port]
         if mtu is not None and found.mtu != mtu:
-            self.socket.link("set", index=found.index, mtu=mtu)
+            found = self._set(port, mtu=mtu)
         if found.master_index != links[bridge].index:
-            self.socket.link("set", index=found.index, state="down")
-            self.socket.link("set", index=found.index, master=links[bridge].index)
-        self.socket.link("set", index=found.index, state="up")
+            if found.up:
+                self._set(port, state="down")
+            found = self._set(port, master=links[bridge].index)
+        if not found.up:
+            self._set(port, state="up")
 
     def _make_pair(self, port: str, links: dict[str, Link], peer_name: str, peer_namespace: str) -> None:
         index = max([FIRST_PORT_INDEX - 1, *(link.index for link in links.values())]) + 1
@@ -133,9 +135,9 @@ class Netlink:
 
     def ensure_up(self, link: Link, *, mtu: int | None) -> None:
         if mtu is not None and link.mtu != mtu:
-            self.socket.link("set", index=link.index, mtu=mtu)
+            self._set(link.name, mtu=mtu)
         if not link.up:
-            self.socket.link("set", index=link.index, state="up")
+            self._set(link.name, state="up")
 
     def set_addresses(self, index: int, wanted: set[str]) -> None:
         """Exactly these among the marked ones; usable at once (no duplicate address detection)."""
@@ -157,7 +159,7 @@ class Netlink:
 
     def delete(self, name: str) -> None:
         """Delete a link, and with it the other end of a pair. One that is gone meanwhile is what was wanted."""
-        link = self.links().get(name)
+        link = self.links().pop(name, None)
         if link is None:
             return
         try:
@@ -165,3 +167,16 @@ class Netlink:
         except pyroute2().NetlinkError as error:
             if error.code != errno.ENODEV:
                 raise
+
+
+def _link(message: Any) -> Link:
+    info = message.get_attr("IFLA_LINKINFO")
+    return Link(
+        name=message.get_attr("IFLA_IFNAME"),
+        index=message["index"],
+        kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
+        up=bool(message["flags"] & IFF_UP),
+        mtu=message.get_attr("IFLA_MTU"),
+        master_index=message.get_attr("IFLA_MASTER") or 0,
+        peer_index=message.get_attr("IFLA_LINK") or 0,
+    )
