@@ -4,7 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 STAMP=.venv/setup.sha256
-INPUTS=(scripts/setup.sh scripts/lib.sh scripts/system-packages.txt scripts/uv.txt uv.lock pyproject.toml nf/pyproject.toml tools/pyproject.toml)
+INPUTS=(scripts/setup.sh scripts/lib.sh scripts/system-packages.txt scripts/uv.txt uv.lock pyproject.toml loop/pyproject.toml nf/pyproject.toml tools/pyproject.toml)
 
 # The checkout's path is part of it, because a virtual environment does not survive a move.
 wanted() { { printf '%s\n' "$ROOT" && cat "${INPUTS[@]}"; } | sha256sum | cut -d ' ' -f 1; }
