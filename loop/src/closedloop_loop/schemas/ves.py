@@ -47,7 +47,7 @@ class Compiler:
         # A structure that may contain itself differs by level; so does whatever stands between two levels.
         level = sum(above.count(each) for each in set(above)) if self._recursive(name) else 0
         if (name, level) not in self._made:
-            self._made[name, level] = self._make(self._structures[name], (*above, name))
+            self._made[name, level] = self._make(self._structures[name], (*above, name), f"{name}_{level}" if level else name)
         return self._made[name, level]
 
     def _recursive(self, name: str) -> bool:
@@ -63,7 +63,7 @@ class Compiler:
                     waiting.append(inner)
         return False
 
-    def _make(self, structure: notation.Structure, above: tuple[str, ...]) -> Any:
+    def _make(self, structure: notation.Structure, above: tuple[str, ...], name: str) -> Any:
         required: list[tuple[str, Any]] = []
         optional: list[tuple[str, Any, Any]] = []
         free: list[str] = []
@@ -79,7 +79,7 @@ class Compiler:
                 optional.append((field.name, Union[kind, UnsetType], UNSET))  # noqa: UP007 - `kind` may be an Annotated alias
         checks = [*([_exactly_one(structure)] if structure.one else []), *([_not_too_deep(free)] if free else [])]
         return msgspec.defstruct(
-            structure.name,
+            name,
             [*required, *optional],
             forbid_unknown_fields=True,
             frozen=True,
@@ -131,14 +131,11 @@ def _not_too_deep(names: list[str]) -> Check:
 
 def depth(value: Any, limit: int) -> int:
     """Levels of objects and lists in `value`; counting ends at limit + 1. No recursion."""
-    level, inner = 0, [value]
-    while inner and level <= limit:
-        inner = [
-            child for each in inner for child in (each.values() if isinstance(each, dict) else each) if isinstance(child, (dict, list))
-        ] if level else [each for each in inner if isinstance(each, (dict, list))]  # fmt: skip
-        level += bool(inner)
-        if not inner:
-            break
+    level = 0
+    row = [value]
+    while level <= limit and (row := [each for each in row if isinstance(each, (dict, list))]):
+        level += 1
+        row = [child for each in row for child in (each.values() if isinstance(each, dict) else each)]
     return level
 
 
