@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from closedloop_tools import scenes, timeline
 from closedloop_tools.lab import Lab, PlaybookFailed
 from closedloop_tools.report import Value, at_most, write_report
-from closedloop_tools.scenes import Scene, Stage, Traffic, TrafficLost
+from closedloop_tools.scenes import Scene, Traffic, TrafficLost
 
 LAB = "demo"
 MOBILE_NODE = "mn1"
@@ -43,7 +43,6 @@ class Narrator:
 
 def record(scene: Scene) -> dict[str, Value]:
     """A scene as a run of the report."""
-    stages = {f"{_figure(stage)}_ms": (stage.at_ns - scene.cause_ns) / 1e6 for stage in scene.stages if stage.source != "cause"}
     return {
         "scene": scene.kind,
         "title": scene.title,
@@ -52,13 +51,8 @@ def record(scene: Scene) -> dict[str, Value]:
         "packets_lost": scene.lost,
         "outage_to_mobile_node_ms": scene.to_mobile_node.silence.outage_ms,
         "outage_from_mobile_node_ms": scene.from_mobile_node.silence.outage_ms,
-        **stages,
+        **scenes.stage_figures(scene),
     }
-
-
-def _figure(stage: Stage) -> str:
-    """A stage's name as that of a figure."""
-    return "after_" + "".join(letter if letter.isalnum() else "_" for letter in stage.what.lower())
 
 
 def table(told: Sequence[Scene]) -> str:
@@ -78,11 +72,8 @@ def table(told: Sequence[Scene]) -> str:
 def play(narrator: Narrator) -> list[Scene]:
     """Bring the lab up and play both scenes."""
     lab = Lab(LAB, redundancy="cold", home_agent_address="shared")
-    if lab.exists():
-        narrator.chapter("An earlier demo left its lab behind: it is torn down first")
-        lab.playbook("teardown", narrator.step).wait()
     narrator.chapter("The network comes up: ansible-playbook playbooks/site.yml")
-    lab.playbook("site", narrator.step).wait()
+    lab.renew(narrator.step)
     with Traffic(lab, MOBILE_NODE) as traffic:
         narrator.chapter(f"{MOBILE_NODE} moves to {LINK}: ansible-playbook playbooks/move.yml")
         narrator.step(f"packets flow between the correspondent node and {MOBILE_NODE}, one per millisecond in each direction")

@@ -107,9 +107,11 @@ class Lab:
     def playbook(self, book: str, on_task: Callable[[str], None] | None = None, **variables: str) -> Playbook:
         return Playbook(book, self._variables | variables, on_task)
 
-    def exists(self) -> bool:
-        """Whether there is something to tear down, whole or not."""
-        return self._state.exists()
+    def renew(self, on_task: Callable[[str], None] | None = None) -> None:
+        """Bring it up; first tear down what a killed run left."""
+        if self._state.exists():
+            self.playbook("teardown", on_task).wait()
+        self.playbook("site", on_task).wait()
 
     def namespace(self, host: str) -> str:
         return f"{self.name}-{host}"

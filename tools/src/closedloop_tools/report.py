@@ -160,11 +160,12 @@ def met(aim: Aim, summary: Statistics) -> bool:
 def render(report: Mapping[str, Any]) -> str:
     """A table for people: each figure with its median, spread, and aim."""
     lines = [f"{report['name']}, started {report['started']}, {len(report['runs'])} runs"]
-    lines.append(f"{'figure':<36}{'unit':>8}{'n':>7}{'median':>12}{'p95':>12}{'max':>12}  aim")
+    widest = max(map(len, report["summary"]), default=0) + 1
+    lines.append(f"{'figure':<{widest}}{'unit':>8}{'n':>7}{'median':>12}{'p95':>12}{'max':>12}  aim")
     for figure, summary in report["summary"].items():
         numbers = "".join(f"{summary[column]:>12.4g}" for column in ("median", "p95", "max"))
         lines.append(
-            f"{figure:<36}{summary['unit']:>8}{summary['n']:>7}{numbers}  {_verdict(report['aims'].get(figure), summary)}".rstrip()
+            f"{figure:<{widest}}{summary['unit']:>8}{summary['n']:>7}{numbers}  {_verdict(report['aims'].get(figure), summary)}".rstrip()
         )
     return "\n".join(lines)
 

@@ -78,8 +78,8 @@ class Scene:
 
     @property
     def resumed_ns(self) -> int:
-        """When both directions worked again."""
-        return max(self.to_mobile_node.silence.end_ns, self.from_mobile_node.silence.end_ns)
+        """When both directions worked again: the end of the longer silence."""
+        return _resumed_ns(self.to_mobile_node, self.from_mobile_node)
 
 
 class TrafficLost(Exception):
@@ -198,10 +198,25 @@ def _mobile_node_stages(events: Iterable[dict[str, Any]]) -> list[Stage]:
     return [Stage(at, _MOBILE_NODE_TOLD[name], "mobile node") for name, at in first.items()]
 
 
+def _resumed_ns(*directions: Direction) -> int:
+    return max((direction.silence for direction in directions), key=lambda silence: silence.outage_ms).end_ns
+
+
+def stage_figures(scene: Scene) -> dict[str, float]:
+    """When each stage came, milliseconds after the cause, as figures `after_..._ms` without the names of HA-PPs."""
+    named = [(_figure(stage), (stage.at_ns - scene.cause_ns) / 1e6) for stage in scene.stages if stage.source != "cause"]
+    return dict(named)
+
+
+def _figure(stage: Stage) -> str:
+    what = stage.what.lower().partition(" ")[2] if stage.source == "HA-B" else stage.what.lower()
+    return f"after_{''.join(letter if letter.isalnum() else '_' for letter in what)}_ms"
+
+
 def _scene(kind: Kind, title: str, traffic: Traffic, cause_ns: int, stages: list[Stage], tasks: list[Task]) -> Scene:
     begin_ns, now_ns = cause_ns - BEFORE_NS, time.monotonic_ns()
     to, back = traffic.directions(begin_ns, now_ns)
-    resumed_ns = max(to.silence.end_ns, back.silence.end_ns)
+    resumed_ns = _resumed_ns(to, back)
     end_ns = min(now_ns, resumed_ns + AFTER_NS)
     to, back = traffic.directions(begin_ns, end_ns)
     stages = [*stages, Stage(resumed_ns, "traffic is back", "packets")]

@@ -10,14 +10,18 @@ from closedloop_tools.scenes import Direction, Scene, Stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ARRIVED, LOST, INK, PALE = "#2a9d8f", "#d1495b", "#26323c", "#8a96a0"
 _SOURCES = {"cause": LOST, "packets": ARRIVED, "playbook": "#6a4c93", "HA-B": "#1d6fa5", "mobile node": "#b5651d"}
 """Colour of a label, by who told."""
 _LANE, _GAP = 1.0, 0.35
-_ROW = 0.62
+_ROW = 0.55
 """Height of a row of labels; a lane is 1."""
-_MARGIN_MS = {"handover": 40.0, "failover": 250.0}
+_WIDTH = 12.0
+"""Of the picture, inches."""
+_CAUSES = {"handover": "the link was taken away", "failover": "the home agent was killed"}
+_MARGIN_MS = {"handover": 40.0, "failover": 200.0}
 """Shown before the cause and after the return of the traffic."""
 _CHARACTER = 0.0083
 """Width of a letter of a label as a part of the picture's."""
@@ -33,29 +37,22 @@ class Label(NamedTuple):
 
 
 def place(stages: Sequence[Stage], cause_ns: int, span_ms: tuple[float, float]) -> list[Label]:
-    """Rows for the stages' texts, so that none covers another one or another one's line."""
+    """Rows for the stages' texts, so that none covers another one."""
     begin, end = span_ms
-    taken: list[list[tuple[float, float]]] = []
+    rows: list[list[tuple[float, float]]] = []
     labels: list[Label] = []
-    lines: list[float] = []
-    # From the right: a later stage stands lower, so the line of an earlier one is free on its way down.
     for stage in sorted(stages, reverse=True):
         x_ms = (stage.at_ns - cause_ns) / 1e6
         at = (x_ms - begin) / (end - begin)
-        width = _CHARACTER * len(text_of(stage, x_ms))
+        width = _CHARACTER * (len(text_of(stage, x_ms)) + 2)
         left = at + width > 1.0
         area = (at - width, at) if left else (at, at + width)
-        row = 0
-        while row < len(taken) and any(low < area[1] and area[0] < high for low, high in taken[row]):
-            row += 1
-        for other in range(row):  # its line passes the rows below
-            taken[other].append((at - 0.002, at + 0.002))
-        if row == len(taken):
-            taken.append([(line - 0.002, line + 0.002) for line in lines if line != at])
-            taken[row] = []
-        taken[row].append(area)
-        lines.append(at)
-        labels.append(Label(stage, x_ms, row, left))
+        # Not below a later one that is in the way, so that the lines of both are free on their way down.
+        lowest = max((row + 1 for row, areas in enumerate(rows) if any(low < area[1] and area[0] < high for low, high in areas)), default=0)
+        if lowest == len(rows):
+            rows.append([])
+        rows[lowest].append(area)
+        labels.append(Label(stage, x_ms, lowest, left))
     return labels[::-1]
 
 
@@ -74,12 +71,23 @@ def draw(scenes: Sequence[Scene], file: Path) -> None:
     heights = [2 * _LANE + _GAP + 1.5 + _ROW * (1 + max((label.row for label in labels), default=0)) for labels in plans]
     with pyplot.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "svg.fonttype": "none"}):
         figure, axes = pyplot.subplots(
-            len(scenes), 1, figsize=(12, 0.62 * sum(heights) + 0.8), height_ratios=heights, squeeze=False, layout="constrained"
+            len(scenes), 1, figsize=(_WIDTH, 0.55 * sum(heights) + 0.9), height_ratios=heights, squeeze=False, layout="constrained"
         )
         for panel, scene, labels in zip(axes[:, 0], scenes, plans, strict=True):
             _panel(panel, scene, labels)
+        _legend(figure)
         figure.savefig(file, dpi=150, facecolor="white")
         pyplot.close(figure)
+
+
+def _legend(figure: Figure) -> None:
+    """One packet, one line; and who told what happened."""
+    from matplotlib.lines import Line2D
+
+    entries = {"packet that arrived": ARRIVED, "packet that was lost": LOST}
+    entries |= {f"told by {'the ' if who != 'HA-B' else ''}{who}": _SOURCES[who] for who in ("playbook", "HA-B", "mobile node")}
+    handles = [Line2D([], [], color=colour, linewidth=3, label=text) for text, colour in entries.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, labelcolor=INK)
 
 
 def span_of(scene: Scene) -> tuple[float, float]:
@@ -99,7 +107,7 @@ def _panel(panel: Axes, scene: Scene, labels: Sequence[Label]) -> None:
     for label in labels:
         colour = _SOURCES[label.stage.source]
         height = top + 0.3 + _ROW * label.row
-        panel.plot([label.x_ms, label.x_ms], [0, height + 0.34], color=colour, linewidth=1.0, zorder=3)
+        panel.plot([label.x_ms, label.x_ms], [0, height + 0.34], color=colour, linewidth=0.9, zorder=3)
         panel.annotate(
             text_of(label.stage, label.x_ms),
             (label.x_ms, height + 0.17),
@@ -108,18 +116,20 @@ def _panel(panel: Axes, scene: Scene, labels: Sequence[Label]) -> None:
             ha="right" if label.left else "left",
             va="center",
             color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2},
+            zorder=4,
             fontweight="bold" if label.stage.source in ("cause", "packets") else "normal",
         )
     panel.set_xlim(*span)
     panel.set_ylim(0, top + 0.4 + _ROW * (1 + max((label.row for label in labels), default=0)))
     panel.set_yticks([])
-    panel.set_xlabel("milliseconds", color=PALE)
+    panel.set_xlabel(f"milliseconds after {_CAUSES[scene.kind]}", color=PALE)
     panel.tick_params(axis="x", colors=PALE)
     for side in ("left", "right", "top"):
         panel.spines[side].set_visible(False)
     panel.spines["bottom"].set_color(PALE)
     panel.set_title(
-        f"{scene.title}: no packet for {scene.outage_ms:.0f} ms, {scene.lost} of {scene.sent} lost",
+        f"{scene.title}: no packet for {scene.outage_ms:.0f} ms, {scene.lost} of {scene.sent} packets lost",
         loc="left",
         fontsize=12,
         fontweight="bold",

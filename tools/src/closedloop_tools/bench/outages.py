@@ -1,0 +1,78 @@
+"""Parts `failover_cold`, `failover_standby` and `handover`: how long a mobile node's traffic is gone, in the lab.
+
+Each run kills the serving HA-PP (SIGKILL) and starts playbooks/failover.yml at that moment, or starts playbooks/move.yml, while packets
+1 ms apart go both ways. A run that fails is reported as failed, and the lab is built anew for the next one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from closedloop_tools import scenes
+from closedloop_tools.lab import Lab, PlaybookFailed
+from closedloop_tools.report import Value
+from closedloop_tools.scenes import Scene, Traffic, TrafficLost
+
+LAB = "bench"
+MOBILE_NODE = "mn1"
+RUNS = 20
+LINKS = ("visited2", "visited1")
+
+
+def failover_cold(_folder: Path) -> list[dict[str, Value]]:
+    """No standby: the playbook deploys a new HA-PP in another region, and HA-B gives it the bindings."""
+    return _failovers("failover_cold", "cold")
+
+
+def failover_standby(_folder: Path) -> list[dict[str, Value]]:
+    """HA-B promotes the standby by itself; the playbook restores the redundancy."""
+    return _failovers("failover_standby", "standby")
+
+
+def handover(_folder: Path) -> list[dict[str, Value]]:
+    """The mobile node goes to and fro between the visited links."""
+    with _lab(redundancy="cold", home_agent_address="shared") as lab:
+
+        def to(link: str) -> Callable[[Traffic], Scene]:
+            return lambda traffic: scenes.handover(lab, traffic, link)
+
+        return [_run("handover", number, lab, to(LINKS[number % 2])) for number in range(RUNS)]
+
+
+def _failovers(part: str, redundancy: str) -> list[dict[str, Value]]:
+    with _lab(redundancy=redundancy, home_agent_address="shared") as lab:
+        return [_run(part, number, lab, lambda traffic: scenes.failover(lab, traffic)) for number in range(RUNS)]
+
+
+@contextmanager
+def _lab(**variables: str) -> Iterator[Lab]:
+    """A lab of our own, new and whole; torn down at the end."""
+    lab = Lab(LAB, **variables)
+    lab.renew()
+    try:
+        yield lab
+    finally:
+        lab.playbook("teardown").wait()
+
+
+def _run(part: str, number: int, lab: Lab, play: Callable[[Traffic], Scene]) -> dict[str, Value]:
+    outcome: dict[str, Value] = {"part": part, "run": str(number + 1), "failed": False}
+    try:
+        with Traffic(lab, MOBILE_NODE) as traffic:
+            scene = play(traffic)
+    except (PlaybookFailed, TrafficLost) as error:
+        print(f"bench: {part}, run {number + 1} failed: {error}", file=sys.stderr, flush=True)
+        lab.renew()
+        return outcome | {"failed": True, "error": str(error), f"{part}_outage_ms": None}
+    return outcome | {
+        "scene": scene.title,
+        f"{part}_outage_ms": scene.outage_ms,
+        f"{part}_to_mobile_node_ms": scene.to_mobile_node.silence.outage_ms,
+        f"{part}_from_mobile_node_ms": scene.from_mobile_node.silence.outage_ms,
+        f"{part}_packets_sent": scene.sent,
+        f"{part}_packets_lost": scene.lost,
+        **{f"{part}_{name}": value for name, value in scenes.stage_figures(scene).items()},
+    }
