@@ -164,12 +164,13 @@ def longest_silence(arrivals_ns: Sequence[int], begin_ns: int, end_ns: int, inte
     first = bisect_left(arrivals_ns, begin_ns)
     last = bisect_left(arrivals_ns, end_ns)
     before = arrivals_ns[first - 1] if first else begin_ns
-    best = (0, begin_ns, begin_ns, True)
+    gaps = []
     for at in arrivals_ns[first:last]:
-        best = max(best, (at - before, before, at, True))
+        gaps.append((before, at, True))
         before = at
-    best = max(best, (end_ns - before, before, end_ns, False))
-    return Silence(max(0.0, best[0] / 1e6 - interval_s * 1e3), best[1], best[2], best[3])
+    gaps.append((before, end_ns, False))
+    begin, end, ended = max(gaps, key=lambda gap: gap[1] - gap[0])  # the first of equal ones
+    return Silence(max(0.0, (end - begin) / 1e6 - interval_s * 1e3), begin, end, ended)
 
 
 def main() -> int:

@@ -5,6 +5,7 @@
 Reads the master key of the nodes (hexadecimal) from standard input and prints one JSON object: `first` (every node once), `full` (as fast
 as acknowledgements come, `window` Binding Updates under way, a list of rounds) and `paced` (a fixed rate, whatever comes back). Each is
 sent, accepted (acknowledged with status 0), refused, lost (no acknowledgement within a second), seconds, and latencies_ms in `paced`.
+`acknowledged` is the last acknowledged sequence number of each node.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Population:
     def __init__(self, interface: str, count: int, master: bytes) -> None:
         self._count, self._master = count, master
         self._sequences = [0] * count
+        self.acknowledged = [0] * count
+        """Last sequence number that was answered with status 0, per node."""
         self._next = 0
         self._under_way: dict[tuple[int, int], float] = {}
         self._sender = PacketSender()
@@ -111,6 +114,7 @@ class Population:
                     continue
                 if answer.status == 0:
                     tally.accepted += 1
+                    self.acknowledged[answer.node] = answer.sequence
                     tally.latencies_ms.append((at - sent) * 1e3)
                 else:
                     tally.refused += 1
@@ -141,7 +145,8 @@ def main() -> int:
     paced = population.paced(options.rate, options.paced_s)
     for tally in (first, *full):
         tally.latencies_ms.clear()
-    json.dump({"first": asdict(first), "full": [asdict(tally) for tally in full], "paced": asdict(paced)}, sys.stdout)
+    phases = {"first": asdict(first), "full": [asdict(tally) for tally in full], "paced": asdict(paced)}
+    json.dump(phases | {"acknowledged": population.acknowledged}, sys.stdout)
     return 0
 
 

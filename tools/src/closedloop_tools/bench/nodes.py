@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,6 +106,17 @@ def store_bindings(database: Path, count: int, owner: str) -> None:
         return [PutBinding(row) for row in rows]
 
     _store(database, bindings)
+
+
+def lost_registrations(database: Path, acknowledged: Sequence[int]) -> int:
+    """How many nodes have an older sequence number in HA-B's SQLite file than the last one acknowledged to them (0: none was)."""
+    store = open_store(database, None)
+    try:
+        stored = {row.home_address: row.sequence for row in store.load().bindings}
+    finally:
+        store.close()
+    behind = ((last - stored.get(home_address(node), 0)) & 0xFFFF for node, last in enumerate(acknowledged))
+    return sum(0 < distance < 1 << 15 for distance in behind)
 
 
 def _store(database: Path, changes: Callable[[int], list[Change]]) -> None:

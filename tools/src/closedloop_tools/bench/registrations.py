@@ -44,6 +44,9 @@ def measure(folder: Path) -> list[dict[str, Value]]:
         finally:
             packet_processor.stop()
             backend.stop()
+    lost = nodes.lost_registrations(database, result["acknowledged"])
+    if lost:
+        raise RuntimeError(f"{lost} of {NODES} nodes hold an acknowledgement that is not in HA-B's store: the figures are worth nothing")
     return _runs(result, cpu, memory)
 
 
