@@ -7,7 +7,7 @@ flattened to `aai_*`, and `target` holds the entity's name itself instead of the
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 import msgspec
 
@@ -60,7 +60,16 @@ class Onset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     version: Literal["1.0.2"] = MESSAGE_VERSION
 
 
-def aai(attributes: dict[str, str]) -> dict[str, str | None]:
+class Aai(TypedDict):
+    """The A&AI fields of an Onset."""
+
+    aai_cloud_region_id: str | None
+    aai_generic_vnf_vnf_name: str | None
+    aai_vf_module_vf_module_name: str | None
+    aai_vserver_vserver_name: str | None
+
+
+def aai(attributes: dict[str, str]) -> Aai:
     """The A&AI fields of an Onset from a record's attributes."""
     return {
         "aai_cloud_region_id": attributes.get("cloud_region_id"),

@@ -42,6 +42,9 @@ class Damping(_Part, frozen=True, kw_only=True):
 class _Condition(_Part, frozen=True, kw_only=True, tag_field="kind"):
     hold_s: Annotated[Seconds, Meta(description="So long it must be true without a break before the onset.")] = 0.0
     quiet_s: Annotated[Seconds, Meta(description="So long it must be false without a break before it is abated.")] = 0.0
+    repeat_s: Annotated[
+        PositiveSeconds | None, Meta(description="While it lasts, it is abated and begins anew after so long, so that the loop acts again.")
+    ] = None
     damping: Damping = Damping()
 
 
@@ -175,7 +178,7 @@ class Loop(_Part, frozen=True, kw_only=True):
     on_failure: Annotated[
         Literal["release", "block"],
         Meta(
-            description="After the last attempt. release: the next onset acts again. block: the loop leaves the target alone until an operator"
+            description="After the last attempt. release: the next onset acts again. block: the loop leaves the target until an operator"
             " has acknowledged the operation."
         ),
     ] = "release"
