@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
+from closedloop_loop.journal.messages import Entry
 from closedloop_loop.schemas import ves
 
 KEY_OCTETS: Final = 16
@@ -23,14 +23,6 @@ class Refused(Exception):
         """reason: short name for the metrics."""
         super().__init__(text)
         self.message_id, self.text, self.reason = message_id, text, reason
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One accepted event. key: the same for every delivery of it; body: the event as canonical JSON, `{"event":{...}}`."""
-
-    key: bytes
-    body: bytes
 
 
 def single(body: bytes) -> list[Entry]:
@@ -75,8 +67,8 @@ def _entry(event: Any) -> Entry:
 def _refuse_duplicates(body: bytes, colons: int) -> None:
     """RFC 8259 leaves open what a name written twice in an object means, so nobody may depend on it: such a body is refused.
 
-    colons: in the decoded body, encoded again, which has every name once. Without escapes its strings are those of the body, so both have the
-    same number of colons unless the body has a name more. Where there are escapes the names are compared one by one.
+    colons: in the decoded body, encoded again, which has every name once. Without escapes its strings are those of the body, so both have
+    the same number of colons unless the body has a name more. Where there are escapes the names are compared one by one.
     """
     if b"\\" not in body and body.count(b":") == colons:
         return
@@ -84,6 +76,8 @@ def _refuse_duplicates(body: bytes, colons: int) -> None:
         json.loads(body, object_pairs_hook=_unique)
     except _Twice:
         raise Refused("SVC0002", "Bad Parameter (a name is written twice in a JSON object)", "twice") from None
+    except (ValueError, RecursionError):
+        raise Refused("SVC0002", "Bad Parameter (Incorrect JSON payload)", "json") from None
 
 
 class _Twice(Exception):

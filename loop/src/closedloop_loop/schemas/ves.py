@@ -1,8 +1,8 @@
 """VES 7.2.1 events, validated while they are decoded.
 
-The definitions become msgspec structures, so that one pass in C parses a body and holds it against the schema. Stricter than the published schema
-where a collector has to be: `event` (or `eventList`) must be there and be all there is, whole numbers fit 64 bits, every number is finite, and
-JSON objects of free form and `jsonObject` nest MAX_DEPTH and MAX_NESTED deep.
+The definitions become msgspec structures, so that one pass in C parses a body and holds it against the schema. Stricter than the
+published schema where a collector has to be: `event` (or `eventList`) must be there and be all there is, whole numbers fit 64 bits, every
+number is finite, and JSON objects of free form and `jsonObject` nest MAX_DEPTH and MAX_NESTED deep.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Compiler:
     def _type(self, kind: str, above: tuple[str, ...]) -> Any | None:
         if kind.startswith("["):
             inner = self._type(kind[1:-1], above)
-            return None if inner is None else list[inner]
+            return None if inner is None else list.__class_getitem__(inner)
         if kind in _SIMPLE:
             return _SIMPLE[kind]
         texts = notation.values(kind)

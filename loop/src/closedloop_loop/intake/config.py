@@ -1,0 +1,113 @@
+"""Configuration of a VES listener: one type for `closedloop ves` and for the event source's arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from closedloop_loop import files
+from closedloop_loop.files import FileError
+
+NOT_A_FILE: Final = "closedloop.mobility.ves"
+
+FilePath = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00]+$")]
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Files of the TLS server."""
+
+    certificate: Annotated[FilePath, msgspec.Meta(description="PEM file with the certificate chain of this listener.")]
+    key: Annotated[FilePath, msgspec.Meta(description="PEM file with its private key, not readable by others.")]
+    client_ca: Annotated[
+        FilePath | None,
+        msgspec.Meta(
+            description="PEM file with the authorities of client certificates. A sender with such a certificate needs no password."
+        ),
+    ] = None
+
+
+class VesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A VES listener. Paths are relative to the configuration file, or to the working directory where there is none."""
+
+    journal: Annotated[
+        FilePath,
+        msgspec.Meta(description="SQLite file with the events that are not finished; created where absent, for one process at a time."),
+    ]
+    host: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=253, description="Address or name to listen at; V(::) is every address, IPv4 too.")
+    ] = "::"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="TCP port; 0 lets the kernel choose one.")] = 8443
+    tls: Annotated[Tls | None, msgspec.Meta(description="Files of the TLS server. Required unless O(insecure=true).")] = None
+    credentials: Annotated[
+        FilePath | None,
+        msgspec.Meta(
+            description="File with the senders' names and password hashes, one a line, as `closedloop ves --credential NAME` prints them."
+            " Required unless O(tls.client_ca) is given or O(insecure=true)."
+        ),
+    ] = None
+    insecure: Annotated[
+        bool, msgspec.Meta(description="Permit to leave out O(tls), or authentication, or both. For tests on one machine only.")
+    ] = False
+    record: Annotated[
+        FilePath | None, msgspec.Meta(description="File to which every event is appended as a line of JSON, for `closedloop replay`.")
+    ] = None
+    backlog_events: Annotated[
+        int,
+        msgspec.Meta(ge=1, le=100_000_000, description="Events that may wait for the consumer on the disk; past that the answer is 503."),
+    ] = 1_000_000
+    pending_mib: Annotated[
+        int, msgspec.Meta(ge=1, le=4096, description="MiB of events that may wait for the disk; past that the answer is 503.")
+    ] = 32
+    window_mib: Annotated[int, msgspec.Meta(ge=1, le=4096, description="MiB of events kept in memory for the consumer.")] = 16
+    remember_events: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=10_000_000, description="How many of the latest events are known again when they are sent a second time."),
+    ] = 100_000
+    log_level: Annotated[
+        str, msgspec.Meta(pattern="^(debug|info|warning|error)$", description="Least severity logged by `closedloop ves`.")
+    ] = "info"
+
+    def __post_init__(self) -> None:
+        if self.insecure:
+            return
+        if self.tls is None:
+            raise ValueError("tls is missing: give a certificate and a key, or say `insecure: true` to receive events in clear text")
+        if self.credentials is None and self.tls.client_ca is None:
+            raise ValueError("nobody is authenticated: give credentials or tls.client_ca, or say `insecure: true` to let everybody send")
+
+
+def load(path: str | Path) -> VesConfig:
+    """From a YAML file. Raises FileError."""
+    return resolve(files.load(path, VesConfig), Path(path).absolute().parent)
+
+
+def from_arguments(arguments: Mapping[str, Any]) -> VesConfig:
+    """From the arguments of the event source. Raises FileError."""
+    try:
+        text = json.dumps(dict(arguments), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise FileError(NOT_A_FILE, "(arguments)", "hold something that is no plain text, number, truth value or mapping") from None
+    return resolve(files.parse(text, VesConfig, NOT_A_FILE), Path.cwd())
+
+
+def resolve(config: VesConfig, folder: Path) -> VesConfig:
+    """The same with absolute paths."""
+
+    def absolute(name: str | None) -> str | None:
+        return None if name is None else str(folder / name)
+
+    tls = config.tls
+    if tls is not None:
+        tls = msgspec.structs.replace(tls, certificate=absolute(tls.certificate), key=absolute(tls.key), client_ca=absolute(tls.client_ca))
+    return msgspec.structs.replace(
+        config, tls=tls, journal=absolute(config.journal), credentials=absolute(config.credentials), record=absolute(config.record)
+    )
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of the configuration."""
+    return msgspec.json.schema(VesConfig)
