@@ -74,7 +74,7 @@ class Lab:
         self.folder = folder
         self.prefix = f"clh{os.getpid()}-"
         self.processes: list[subprocess.Popen[Any]] = []
-        self.certificates()
+        certificates(folder)
 
     def run(self, *command: str, check: bool = True) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -171,45 +171,16 @@ class Lab:
         # Reachability of neighbours and multicast routes come and go by themselves.
         return "\n".join(sorted(line for line in lines if "multicast" not in line and "anycast" not in line))
 
-    async def pings(self, target: str, count: int = 1) -> bool:
+    async def pings(self, target: str, count: int = 1, patience_s: float = 1.0) -> bool:
         """Whether the host on the home link gets all its pings answered. The scripted mobile node goes on answering meanwhile."""
-        command = f"ping -6 -n -q -c {count} -i 0.02 -W 1 {target}"
+        command = f"ping -6 -n -q -c {count} -i 0.02 -W {patience_s} {target}"
         return f" {count} received" in await asyncio.to_thread(self.inside, "host", command, check=False)
 
     async def reachable(self, target: str, wanted: bool = True, seconds: float = 10.0) -> None:
         """Wait until a ping is answered, or no longer."""
         deadline = time.monotonic() + seconds
-        while await self.pings(target) is not wanted:
+        while await self.pings(target, patience_s=0.1) is not wanted:
             assert time.monotonic() < deadline, f"not within {seconds} s: {target} reachable is {wanted}"
-
-    def certificates(self) -> None:
-        """An authority and the certificate of HA-B, as PEM files in the folder."""
-        now = datetime.datetime.now(datetime.UTC)
-
-        def make(name: str, signer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None) -> tuple[x509.Name, ec.EllipticCurvePrivateKey]:
-            key = ec.generate_private_key(ec.SECP256R1())
-            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-            issuer, issuer_key = signer or (subject, key)
-            certificate = (
-                x509.CertificateBuilder()
-                .subject_name(subject)
-                .issuer_name(issuer)
-                .public_key(key.public_key())
-                .serial_number(x509.random_serial_number())
-                .not_valid_before(now - datetime.timedelta(days=1))
-                .not_valid_after(now + datetime.timedelta(days=1))
-                .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
-                .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-                .sign(issuer_key, hashes.SHA256())
-            )
-            (self.folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-            pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-            file = self.folder / f"{name}.key"
-            file.touch(mode=0o600)
-            file.write_bytes(pem)
-            return subject, key
-
-        make("ha-b", make("ca", None))
 
     def close(self) -> None:
         for process in reversed(self.processes):
@@ -223,10 +194,40 @@ class Lab:
             self.run("ip", "netns", "delete", self.prefix + host, check=False)
 
 
+def certificates(folder: Path) -> None:
+    """An authority and the certificate of HA-B, as PEM files in `folder`."""
+    now = datetime.datetime.now(datetime.UTC)
+
+    def make(name: str, signer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None) -> tuple[x509.Name, ec.EllipticCurvePrivateKey]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        issuer, issuer_key = signer or (subject, key)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .sign(issuer_key, hashes.SHA256())
+        )
+        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        file = folder / f"{name}.key"
+        file.touch(mode=0o600)
+        file.write_bytes(pem)
+        return subject, key
+
+    make("ha-b", make("ca", None))
+
+
 class Daemon:
     """`ha-pp` in the namespace `ha`, with the two capabilities it needs and no more."""
 
-    def __init__(self, lab: Lab, **changes: Any) -> None:
+    def __init__(self, lab: Lab, *, backend_ca: str = "ca.pem", **changes: Any) -> None:
         self.lab = lab
         token = lab.folder / "token"
         token.write_text(TOKEN)
@@ -241,7 +242,7 @@ class Daemon:
                 "host": BACKEND,
                 "port": BACKEND_PORT,
                 "token_file": "token",
-                "tls": {"ca": "ca.pem", "server_name": "ha-b"},
+                "tls": {"ca": backend_ca, "server_name": "ha-b"},
             },
             "health": {"address": AGENT, "port": HEALTH_PORT},
         } | changes

@@ -24,7 +24,9 @@ class Node:
         self.sequence = 100
         self.received: list[ipv6.Ipv6Packet] = []
         self.raw: list[bytes] = []
+        self.mobility_headers = 0
         self.echoes = 0
+        self._arrived = asyncio.Event()
         self._out = lab.open_socket("mn", lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW))
         self._in = lab.open_socket("mn", self._sniffer)
         asyncio.get_running_loop().add_reader(self._in.fileno(), self._read)
@@ -103,6 +105,8 @@ class Node:
             elif packet.next_header != ipv6.ICMPV6 or packet.payload[0] not in (133, 134, 135, 136):
                 self.raw.append(raw)
                 self.received.append(packet)
+                self.mobility_headers += packet.next_header == mobility.MOBILITY_HEADER
+                self._arrived.set()
 
     def _tunnelled(self, outer: ipv6.Ipv6Packet) -> None:
         """Answer an echo request for the home address through the tunnel it came by."""
@@ -121,6 +125,12 @@ class Node:
                 assert mobility.checksum_ok(packet.payload, packet.header.source, packet.upper_destination)
                 found.append(mobility.parse_mobility(packet.payload))
         return found
+
+    async def arrival(self, count: int) -> None:
+        """Wait until that many Mobility Header messages have come, without polling."""
+        while self.mobility_headers < count:
+            self._arrived.clear()
+            await asyncio.wait_for(self._arrived.wait(), 5)
 
     async def acknowledged(self, sequence: int | None = None, seconds: float = 5.0) -> mobility.BindingAcknowledgement:
         """The acknowledgement with that sequence number, by default the one sent last."""

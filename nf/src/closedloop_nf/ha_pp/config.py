@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from closedloop_nf.runtime.addresses import Address
 from closedloop_nf.runtime.config import HttpConfig, LogLevel, Name, Port, PositiveMs, TlsClientConfig
+from closedloop_nf.wire.ipv6 import is_unicast_routable
 
 Interface = Annotated[str, Meta(min_length=1, max_length=15, description="Network interface of this namespace.")]
 
@@ -59,3 +60,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 7.0
     max_lifetime_s: Annotated[int, Meta(ge=4, le=262_140, description="Longest lifetime granted.")] = 3600
     log_level: LogLevel = "info"
+
+    def __post_init__(self) -> None:
+        for field, address in (("address", self.address), ("home_link.address", self.home_link.address)):
+            if not is_unicast_routable(address):
+                raise ValueError(f"{field} {address} is no global unicast address; give one that mobile nodes can reach")
+        if self.address == self.home_link.address:
+            raise ValueError("address equals home_link.address; the instance's own address belongs to the uplink")
+        if self.uplink_interface == self.home_link.interface:
+            raise ValueError("uplink_interface equals home_link.interface; tunnels leave by another interface than the home link's")

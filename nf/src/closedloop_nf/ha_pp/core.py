@@ -120,19 +120,19 @@ class PacketProcessor:
         elif isinstance(message, mobility.UnknownMobility):
             state.counters["discarded_unknown_mh_type"] += 1
             self._binding_error(BindingErrorStatus.UNKNOWN_MH_TYPE, event.source, event.destination, event.home_address or bytes(16), now)
-        else:
+        elif event.home_address is None or self._home_address_option(event.source, event.destination, event.home_address, now):
             state.counters["discarded_not_for_home_agent"] += 1
-            if event.home_address is not None:
-                self._home_address_option(event.source, event.destination, event.home_address, now)
 
-    def _home_address_option(self, source: bytes, destination: bytes, home_address: bytes, now: Instant) -> None:
-        """RFC 6275 section 9.3.1: the option is good only for a binding with this care-of address."""
-        row = self.state.known.bindings.get(home_address)
-        if destination != self.state.address or not self.state.serving(now):
-            return
-        if row is None or row.care_of_address != source:
-            self.state.counters["discarded_home_address_without_binding"] += 1
+    def _home_address_option(self, source: bytes, destination: bytes, home_address: bytes, now: Instant) -> bool:
+        """RFC 6275 section 9.3.1: the option is good only for a binding with this care-of address; whether it is."""
+        state = self.state
+        row = state.known.bindings.get(home_address)
+        if row is not None and row.care_of_address == source:
+            return True
+        state.counters["discarded_home_address_without_binding"] += 1
+        if destination == state.address and state.serving(now):
             self._binding_error(BindingErrorStatus.UNKNOWN_BINDING, source, destination, home_address, now)
+        return False
 
     def _binding_error(self, status: BindingErrorStatus, source: bytes, destination: bytes, home_address: bytes, now: Instant) -> None:
         if source[0] != 0xFF and any(source) and self.state.unauthenticated.take(now):

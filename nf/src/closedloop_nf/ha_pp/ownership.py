@@ -23,7 +23,7 @@ from closedloop_nf.ha_pp.state import State, wanted
 from closedloop_nf.link.messages import Adopt, Binding
 from closedloop_nf.runtime.clock import Instant
 
-CHUNK = 250
+CHUNK = 200
 """Home addresses installed in one step, so that a step takes a few ten milliseconds of kernel work at most."""
 
 
@@ -33,18 +33,22 @@ class Ownership:
     def __init__(self, state: State, refresher: Refresher) -> None:
         self._state, self._refresher = state, refresher
         self._backlog: deque[bytes] = deque()
+        self._to_announce: deque[bytes] = deque()
 
     @property
     def busy(self) -> bool:
         return bool(self._backlog)
 
     def deadline(self) -> float | None:
-        return 0.0 if self._backlog and self._state.address is not None else None
+        return 0.0 if self._state.address is not None and (self._backlog or self._to_announce) else None
 
     def tick(self, now: Instant) -> None:
-        """Install the next piece of the backlog. Tunnels begin at the home agent address: without it they wait."""
+        """Announce and install the next pieces. Tunnels begin at the home agent address: without it they wait."""
         if self._state.address is None:
             return
+        if self._to_announce:
+            piece = [self._to_announce.popleft() for _next in range(min(CHUNK, len(self._to_announce)))]
+            self._announce(piece, now)
         rows: list[Binding] = []
         seen: set[bytes] = set()
         while self._backlog and len(rows) < CHUNK:
@@ -58,14 +62,16 @@ class Ownership:
     def apply(self, rows: list[Binding]) -> None:
         """Learn rows pushed by HA-B; serve those that are ours and nothing else."""
         state = self._state
-        gone: list[bytes] = []
         for row in rows:
             state.known.learn(row)
-            if row.lifetime_s and state.mine(row):
-                if self._lacks(row):
-                    self._backlog.append(row.home_address)
-            elif row.home_address in state.served:
-                gone.append(row.home_address)
+        gone: list[bytes] = []
+        # What the last row of an address says counts: a tombstone and a new binding may come together.
+        for home_address in dict.fromkeys(row.home_address for row in rows):
+            known = state.known.bindings.get(home_address)
+            if known is None or not state.mine(known):
+                gone.append(home_address)
+            elif self._lacks(known):
+                self._backlog.append(home_address)
         self.stop_serving(gone)
 
     def serve(self, row: Binding, now: Instant) -> None:
@@ -133,15 +139,14 @@ class Ownership:
         self.announce_all(now)
 
     def announce_all(self, now: Instant) -> None:
-        """Draw the home link's traffic here. They leave only through an open gate, so again when a lease begins."""
+        """Draw the home link's traffic here, piece by piece. It leaves only through an open gate, so again when a lease begins."""
         state = self._state
         if not state.serving(now):
             return
         state.out.append(AnswerAnycast(state.anycast_addresses()))
-        moving = [state.address] if state.address is not None and state.address != state.parameters.address else []
-        addresses = [*moving, *state.served, *state.defended]
-        if addresses:
-            state.out.append(Announce(addresses))
+        if state.address is not None and state.address != state.parameters.address:
+            self._announce([state.address], now)
+        self._to_announce = deque([*state.served, *state.defended])
 
     def open_gate(self, now: Instant) -> None:
         """Let the kernel forward for what is left of the lease."""
@@ -153,11 +158,13 @@ class Ownership:
             self._state.out.append(AnswerAnycast([]))
             self._state.out.append(DropAddress(self._state.address))
             self._state.address = None
+            self._to_announce.clear()
 
     def stop_all(self) -> None:
         """Serve nothing: kernel gate closed first."""
         state = self._state
         self._backlog.clear()
+        self._to_announce.clear()
         state.out.append(RevokeLease())
         state.out.append(AnswerAnycast([]))
         self.stop_serving(list(state.served))
@@ -193,5 +200,9 @@ class Ownership:
         state.out.append(Install([(row.home_address, row.care_of_address) for row in rows]))
         if begin:
             state.out.append(Defend(begin))
-        if (fresh or begin) and state.address is not None:
-            state.out.append(Announce(fresh + begin))
+        self._announce(fresh + begin, now)
+
+    def _announce(self, addresses: list[bytes], now: Instant) -> None:
+        """Say that these are here. Without a lease nothing would leave: `announce_all` comes with it."""
+        if addresses and self._state.serving(now):
+            self._state.out.append(Announce(addresses))

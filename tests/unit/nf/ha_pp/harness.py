@@ -170,6 +170,7 @@ class World:
         self.hear(link.SnapshotDone(5))
         self.settle()
         self.acknowledge_beats()
+        self.settle()
         return self
 
     def acknowledge_beats(self) -> None:
