@@ -4,7 +4,8 @@ Two tables (docs/architecture.md, "Who owns a home address", point 3):
 
 `closedloop_lease` is owned by this process and vanishes with it. While its lease element lives it marks packets (LEASE_MARK). It also marks
 reverse tunnelled packets whose (outer source . inner source) is a bound (care-of . home) pair (TUNNEL_MARK) and drops the others
-(RFC 6275 section 10.4.5). Routing decapsulates marked packets only.
+(RFC 6275 section 10.4.5). Routing decapsulates marked packets only. The elements of `bound` count what mobile nodes send, those of `served`
+what is sent to them (node_traffic.py reads both).
 
 `closedloop` stays and fails closed: without LEASE_MARK nothing is forwarded and no neighbour advertisement for a proxied address leaves.
 It also silences the Parameter Problem the kernel would answer to a Home Address option (code 2), which it does not know without IPV6_MIP6.
@@ -31,7 +32,8 @@ _GUARD_COUNTERS = ("forward_without_lease", "advertisement_without_lease", "para
 
 _LEASE_TABLE = f"""
 add set ip6 closedloop_lease lease {{ type ether_type; flags timeout; }}
-add set ip6 closedloop_lease bound {{ typeof ip6 saddr . @nh,384,128; }}
+add set ip6 closedloop_lease bound {{ typeof ip6 saddr . @nh,384,128; counter; }}
+add set ip6 closedloop_lease served {{ type ipv6_addr; counter; }}
 add set ip6 closedloop_lease home_agent {{ type ipv6_addr; }}
 {"".join(f"add counter ip6 closedloop_lease {name}{chr(10)}" for name in _TUNNEL_COUNTERS)}
 add chain ip6 closedloop_lease permitted
@@ -46,6 +48,7 @@ add rule ip6 closedloop_lease tunnelled counter name tunnel_unbound drop
 add chain ip6 closedloop_lease incoming {{ type filter hook prerouting priority -150; }}
 add rule ip6 closedloop_lease incoming meta protocol @lease meta mark set meta mark or {LEASE_MARK:#x}
 add rule ip6 closedloop_lease incoming ip6 daddr @home_agent meta l4proto ipv6 jump tunnelled
+add rule ip6 closedloop_lease incoming ip6 daddr @served
 add chain ip6 closedloop_lease outgoing {{ type filter hook output priority -150; }}
 add rule ip6 closedloop_lease outgoing icmpv6 type nd-neighbor-advert meta protocol @lease meta mark set meta mark or {LEASE_MARK:#x}
 """
@@ -129,9 +132,11 @@ class HomeAgentGuard:
         stale = {home: self._bound[home] for home, care_of in pairs.items() if self._bound.get(home, care_of) != care_of}
         fresh = {home: care_of for home, care_of in pairs.items() if self._bound.get(home) != care_of}
         unknown = [home for home in fresh if home not in self._proxied]
+        unserved = [home for home in fresh if home not in self._bound]
         self._apply(
             _elements("delete", "closedloop_lease bound", map(_pair, stale.items())),
             _elements("add", "closedloop_lease bound", map(_pair, fresh.items())),
+            _elements("add", "closedloop_lease served", map(_text, unserved)),
             _elements("add", "closedloop proxied", map(_raw, unknown)),
         )
         self._bound.update(fresh)
@@ -149,6 +154,7 @@ class HomeAgentGuard:
         bound = {home: self._bound[home] for home in known if home in self._bound}
         self._apply(
             _elements("delete", "closedloop_lease bound", map(_pair, bound.items())),
+            _elements("delete", "closedloop_lease served", map(_text, bound)),
             _elements("delete", "closedloop proxied", map(_raw, known)),
         )
         for home in bound:
