@@ -47,14 +47,11 @@ class BackendApi:
         if address.scheme not in ("http", "https") or not address.hostname or address.path.strip("/"):
             raise MobilityError(f"url {params['url']!r} is not the root of an HTTP API; write https://[2001:db8::1]:7311")
         self._url = params["url"].rstrip("/")
-        self._host, self._port, self._tls = (
-            address.hostname,
-            address.port or (443 if address.scheme == "https" else 80),
-            address.scheme == "https",
-        )
+        self._encrypted = address.scheme == "https"
+        self._host, self._port = address.hostname, address.port or (443 if self._encrypted else 80)
         self._timeout_s = params["request_timeout_ms"] / 1000
-        self._context = _context(params.get("ca_file")) if self._tls else None
-        self._headers = {"Accept": "application/json", **_authorization(params.get("token_file"))}
+        self._ca_file, self._token_file = params.get("ca_file"), params.get("token_file")
+        self._headers: dict[str, str] = {}
         self._connection: http.client.HTTPConnection | None = None
 
     def __enter__(self) -> BackendApi:
@@ -69,6 +66,8 @@ class BackendApi:
     def request(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Any:
         """Answer as Python data, None where it has no body. Raises ApiError where HA-B refuses, Unreachable where nothing answers."""
         target = path + ("?" + "&".join(f"{key}={quote(str(value), safe='')}" for key, value in query.items()) if query else "")
+        if not self._headers:  # files are read when they are needed: a dry run may precede them
+            self._headers = {"Accept": "application/json", **_authorization(self._token_file)}
         headers, payload = dict(self._headers), None
         if body is not None:
             headers["Content-Type"], payload = "application/json", json.dumps(body).encode()
@@ -99,8 +98,9 @@ class BackendApi:
 
     def _exchange(self, method: str, target: str, payload: bytes | None, headers: dict[str, str]) -> http.client.HTTPResponse:
         if self._connection is None:
-            if self._context is not None:
-                self._connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout_s, context=self._context)
+            if self._encrypted:
+                context = _context(self._ca_file)
+                self._connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout_s, context=context)
             else:
                 self._connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         self._connection.request(method, target, payload, headers)

@@ -88,22 +88,37 @@ def own_identity() -> int:
 def entered(name: str) -> Iterator[None]:
     """Run the body in the namespace: sockets opened, /proc/sys/net and child processes belong to it. Only the calling thread moves."""
     identity(name)
-    libc = _libc()
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with _returning() as libc:
         target = os.open(path(name), os.O_RDONLY | os.O_CLOEXEC)
         try:
             if libc.setns(target, CLONE_NEWNET) != 0:
                 raise MobilityError(f"network namespace {name!r} cannot be entered: {os.strerror(ctypes.get_errno())}; run as root")
         finally:
             os.close(target)
-        try:
-            yield
-        finally:
-            if libc.setns(home, CLONE_NEWNET) != 0:
-                raise MobilityError(f"cannot return from network namespace {name!r}: {os.strerror(ctypes.get_errno())}")
+        yield
+
+
+@contextmanager
+def nowhere() -> Iterator[None]:
+    """Run the body in a new namespace without any way out, which ends with the body: a dry run before the real one is made."""
+    with _returning() as libc:
+        if libc.unshare(CLONE_NEWNET) != 0:
+            raise MobilityError(f"no network namespace can be made: {os.strerror(ctypes.get_errno())}; run as root")
+        yield
+
+
+@contextmanager
+def _returning() -> Iterator[ctypes.CDLL]:
+    """Whatever the body does to the thread's network namespace is undone."""
+    libc = _libc()
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield libc
     finally:
+        failed = libc.setns(home, CLONE_NEWNET) != 0
         os.close(home)
+        if failed:
+            raise MobilityError(f"cannot return to the own network namespace: {os.strerror(ctypes.get_errno())}")
 
 
 def sysctl_path(key: str) -> Path:

@@ -51,7 +51,8 @@ class InProcessAction(ActionBase):
             with self._place():
                 outcome = type(self).function(checked.validated_parameters, check_mode=self._task.check_mode)
         except MobilityError as error:
-            raise AnsibleActionFail(remove_values(str(error), checked._no_log_values)) from error
+            # Without the cause: Ansible would append its text, which ours contains already.
+            raise AnsibleActionFail(remove_values(str(error), checked._no_log_values)) from None
         result.update(remove_values(outcome.result(diff=self._task.diff), checked._no_log_values))
         return result
 
@@ -60,6 +61,7 @@ class InProcessAction(ActionBase):
         return local and os.geteuid() == 0 and not self._connection.become
 
     def _place(self) -> AbstractContextManager[None]:
-        if self.inside_namespace and self._connection.transport == NETNS_CONNECTION:
-            return namespaces.entered(self._connection.namespace)
-        return nullcontext()
+        if not self.inside_namespace or self._connection.transport != NETNS_CONNECTION:
+            return nullcontext()
+        name = self._connection.namespace
+        return namespaces.nowhere() if self._task.check_mode and not namespaces.exists(name) else namespaces.entered(name)

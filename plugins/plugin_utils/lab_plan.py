@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ansible.module_utils.datatag import native_type_name
+
 Links = dict[str, dict[str, Any]]
 Hosts = dict[str, dict[str, Any]]
 
@@ -70,7 +72,7 @@ def problems(hosts: Hosts, links: Links, lab: str) -> list[str]:
     """Everything that is wrong, one line each: host, field, what was found, remedy. Empty where the lab can be built."""
     found = []
     if not isinstance(lab, str) or not LAB_NAME.fullmatch(lab):
-        found.append(f"lab name {lab!r} ({type(lab).__name__}): use 1 to 16 lower-case letters and digits, a letter first")
+        found.append(f"lab name {lab!r} ({native_type_name(lab)}): use 1 to 16 lower-case letters and digits, a letter first")
     prefixes = {}
     for name, link in links.items():
         if not LINK_NAME.fullmatch(str(name)):
@@ -97,17 +99,17 @@ def _host_problems(
     if not NAME.fullmatch(name) or name == FABRIC:
         yield f"host {name!r}: the name is not valid; use up to 32 lower-case letters, digits and '-', and not {FABRIC!r}"
     if not isinstance(host, dict):
-        yield f"host {name}: expected a mapping of fields, got {type(host).__name__}; declare at least 'interfaces: []'"
+        yield f"host {name}: expected a mapping of fields, got {native_type_name(host)}; declare at least 'interfaces: []'"
         return
     for field in sorted(set(host) - HOST_FIELDS):
         yield f"host {name}, {field}: is not a field; remove it or correct its name ({', '.join(sorted(HOST_FIELDS))})"
     if not isinstance(host.get("forwarding", False), bool):
-        yield f"host {name}, forwarding: expected true or false, got {type(host['forwarding']).__name__}; write true or false"
+        yield f"host {name}, forwarding: expected true or false, got {native_type_name(host['forwarding'])}; write true or false"
     if not isinstance(host.get("sysctls", {}), dict):
-        yield f"host {name}, sysctls: expected a mapping, got {type(host['sysctls']).__name__}; write 'key: value' lines"
+        yield f"host {name}, sysctls: expected a mapping, got {native_type_name(host['sysctls'])}; write 'key: value' lines"
     for field in ("interfaces", "router_advertisements"):
         if not isinstance(host.get(field, []), list):
-            yield f"host {name}, {field}: expected a list, got {type(host[field]).__name__}; write '- ' entries"
+            yield f"host {name}, {field}: expected a list, got {native_type_name(host[field])}; write '- ' entries"
     seen: set[str] = set()
     for interface in _list(host, "interfaces"):
         yield from _interface_problems(name, interface, prefixes, links, owners, seen)
@@ -141,11 +143,12 @@ def _interface_problems(
         yield f"{where}, link: there is no link {link!r}; declare it or name one of {sorted(links)}"
     for field in ("addresses", "routes"):
         if not isinstance(interface.get(field, []), list):
-            yield f"{where}, {field}: expected a list, got {type(interface[field]).__name__}; write '- ' entries"
+            yield f"{where}, {field}: expected a list, got {native_type_name(interface[field])}; write '- ' entries"
     for text in _list(interface, "addresses"):
         address = interface_address(text)
         if address is None:
-            yield f"{where}, addresses: {text!r} ({type(text).__name__}) is not an IPv6 address with prefix length; write 2001:db8:1::1/64"
+            kind = native_type_name(text)
+            yield f"{where}, addresses: {text!r} ({kind}) is not an IPv6 address with prefix length; write 2001:db8:1::1/64"
             continue
         if link in prefixes and address.ip not in prefixes[link]:
             yield f"{where}, addresses: {address} is outside {prefixes[link]} of link {link}; take an address of the link's prefix"
@@ -168,7 +171,7 @@ def home_network_problems(prefixes: Any, mode: str, shared: Any, host: str) -> l
     if not isinstance(prefixes, list) or not prefixes:
         return [f"host {host}, home prefixes: expected a list with at least one prefix, got {_kind(prefixes)}; write 2001:db8:100::/64"]
     found = [
-        f"host {host}, home prefixes: {text!r} ({type(text).__name__}) is not an IPv6 prefix; write 2001:db8:100::/64"
+        f"host {host}, home prefixes: {text!r} ({native_type_name(text)}) is not an IPv6 prefix; write 2001:db8:100::/64"
         for text in prefixes
         if prefix_of(text) is None
     ]
@@ -183,7 +186,7 @@ def home_network_problems(prefixes: Any, mode: str, shared: Any, host: str) -> l
 def home_address_problems(prefixes: list[Any], address: Any, spi: Any, host: str) -> list[str]:
     """What is wrong with a mobile node's home address and security association."""
     found = [
-        f"host {host}, home prefix: {text!r} ({type(text).__name__}) is not an IPv6 prefix; write 2001:db8:100::/64"
+        f"host {host}, home prefix: {text!r} ({native_type_name(text)}) is not an IPv6 prefix; write 2001:db8:100::/64"
         for text in prefixes
         if prefix_of(text) is None
     ]
@@ -227,4 +230,4 @@ def _list(host: dict[str, Any], field: str) -> list[Any]:
 
 
 def _kind(value: Any) -> str:
-    return repr(value) if isinstance(value, (str, int, float, bool, type(None))) else f"a {type(value).__name__} {value!r}"
+    return repr(value) if isinstance(value, (str, int, float, bool, type(None))) else f"a {native_type_name(value)} {value!r}"

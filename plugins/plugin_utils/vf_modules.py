@@ -17,6 +17,7 @@ import re
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible.module_utils.datatag import native_type_name
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.lab_plan import address_of, prefix_of
 
 Module = dict[str, Any]
@@ -85,11 +86,14 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def wanted(declared: list[Module], placement: Placement, redundancy: str) -> list[Module]:
     """The VF modules that shall run: those placed at run time, and as many of the declared ones as it takes to have the declared number.
 
-    A declared VF module that was replaced comes back last, as a standby: its successor does its work."""
+    A declared VF module that was replaced comes back last, as a standby, for its successor does its work, and
+    rather in a region where none is."""
     asked = [entry for entry in declared if entry.get("role") != "standby" or redundancy == "standby"]
     chosen = [_plain(entry) for entry in placement.values() if entry.get("state") == "present"]
     new = [_plain(entry) for entry in asked if entry["name"] not in placement]
-    replaced = [{**_plain(entry), "role": "standby"} for entry in declared if placement.get(entry["name"], {}).get("state") == "replaced"]
+    used = {entry["region"] for entry in chosen}
+    back = [entry for entry in declared if placement.get(entry["name"], {}).get("state") == "replaced"]
+    replaced = [{**_plain(entry), "role": "standby"} for entry in sorted(back, key=lambda entry: entry["region"] in used)]
     chosen.extend([*new, *replaced][: max(0, len(asked) - len(chosen))])
     return sorted(chosen, key=lambda entry: (entry.get("role") != "active", entry["name"]))
 
@@ -112,7 +116,7 @@ def problems(declared: Any, regions: Any, home_network: dict[str, Any], links: d
     """Everything that is wrong with regions and VF modules, one line each."""
     found = []
     if redundancy not in REDUNDANCY:
-        found.append(f"redundancy: {redundancy!r} ({type(redundancy).__name__}) is not known; write one of {', '.join(REDUNDANCY)}")
+        found.append(f"redundancy: {redundancy!r} ({native_type_name(redundancy)}) is not known; write one of {', '.join(REDUNDANCY)}")
     home = prefix_of(home_network.get("prefix"))
     if home is None:
         found.append(f"home_network, prefix: {home_network.get('prefix')!r} is not an IPv6 prefix; write 2001:db8:100::/64")
@@ -128,7 +132,7 @@ def problems(declared: Any, regions: Any, home_network: dict[str, Any], links: d
 
 def _region_problems(name: str, region: Any, links: dict[str, Any]) -> list[str]:
     if not isinstance(region, dict):
-        return [f"region {name}: expected a mapping, got {type(region).__name__}; give at least its backend"]
+        return [f"region {name}: expected a mapping, got {native_type_name(region)}; give at least its backend"]
     if region.get("backend") != "lab":
         return [f"region {name}, backend: {region.get('backend')!r} is not known; write lab"]
     found = []

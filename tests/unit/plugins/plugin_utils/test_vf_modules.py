@@ -41,6 +41,12 @@ def test_where_redundancy_is_asked_for_later_the_replaced_one_comes_back_as_stan
     assert _names(vf_modules.wanted([A, B], placement, "standby")) == [("ha-pp-a", "standby"), ("ha-pp-b", "standby")]
 
 
+def test_the_standby_that_comes_back_is_one_in_another_region() -> None:
+    new = {"name": "ha-pp-region-a-1", "region": "region-a", "role": "standby"}
+    placement = {"ha-pp-a": {**A, "state": "replaced"}, "ha-pp-b": {**B, "state": "replaced"}, new["name"]: {**new, "state": "present"}}
+    assert [module["name"] for module in vf_modules.wanted([A, B], placement, "standby")] == ["ha-pp-b", "ha-pp-region-a-1"]
+
+
 def test_vf_modules_that_came_at_run_time_are_kept_up() -> None:
     placement = {"x": {"name": "x", "region": "region-b", "role": "standby", "state": "present"}}
     assert ("x", "standby") in _names(vf_modules.wanted([A], placement, "cold"))
