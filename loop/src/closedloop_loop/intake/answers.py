@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 import msgspec
 
-VERSION_HEADERS: Final = {"X-MinorVersion": "2", "X-PatchVersion": "1", "X-LatestVersion": "7.2.1"}
+HEADERS: Final = {"X-MinorVersion": "2", "X-PatchVersion": "1", "X-LatestVersion": "7.2.1", "Server": "closedloop"}
+"""On every answer: the version of the interface; and a name instead of the versions of what it is made of."""
 RETRY_AFTER_S: Final = 1
 RETRY_AFTER_FAILURE_S: Final = 5
 

@@ -64,7 +64,7 @@ class Listener:
         self._metrics.responses[reply.status] += 1
         if reply.reason:
             self._metrics.refused[reply.reason] += 1
-        response = web.Response(status=reply.status, body=reply.body or None, headers=answers.VERSION_HEADERS)
+        response = web.Response(status=reply.status, body=reply.body or None, headers=answers.HEADERS)
         response.headers.update(reply.headers)
         if reply.body and "Content-Type" not in reply.headers:
             response.headers["Content-Type"] = "application/json"
@@ -143,8 +143,8 @@ class Listener:
         return answers.BUSY if answer.verdict is Verdict.BUSY else answers.FAILED
 
 
-def _request(*arguments: Any) -> web.BaseRequest:
-    return web.BaseRequest(*arguments, client_max_size=MAX_BODY)
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=MAX_BODY)
 
 
 def _other_version(path: str) -> bool:

@@ -68,6 +68,7 @@ class _Group:
     octets: int = 0
     finished: int = 0
     forget: int = 0
+    state: bytes | None = None
 
 
 class JournalCore:
@@ -90,6 +91,7 @@ class JournalCore:
         self._done: set[int] = set()
         self._finished = self._finished_stored = recovered.finished
         self._finish_at: float | None = None
+        self._state: bytes | None = None
         self._trim()
 
     # --- state for metrics and health --------------------------------------------------------------------------------
@@ -112,7 +114,7 @@ class JournalCore:
     @property
     def idle(self) -> bool:
         """Nothing waits for the store."""
-        return self._under_way is None and not self._open.rows and self._reading is None and self._finished == self._finished_stored
+        return self._under_way is None and self._reading is None and not self._open.rows and not self._unstored()
 
     # --- the interface of every core ---------------------------------------------------------------------------------
 
@@ -205,17 +207,18 @@ class JournalCore:
 
     def _commit(self, *, force: bool = False) -> list[Action]:
         """Begin the next commit where none is under way and there is something to store."""
-        if self._under_way is not None or not (self._open.rows or (force and self._finished > self._finished_stored)):
+        if self._under_way is not None or not (self._open.rows or (force and self._unstored())):
             return []
         group, self._open = self._open, _Group()
         group.finished, group.forget = self._finished, self._forget
+        group.state, self._state = self._state, None
         self._under_way = group
-        return [Commit(group.rows, group.finished, group.forget)]
+        return [Commit(group.rows, group.finished, group.forget, group.state)]
 
     def _committed(self, now: Instant) -> list[Action]:
         group = self._close_group()
         self._finished_stored = group.finished
-        self._finish_at = now.mono + FINISH_DELAY_S if self._finished > self._finished_stored else None
+        self._finish_at = now.mono + FINISH_DELAY_S if self._unstored() else None
         actions: list[Action] = [Answer(each.request, Verdict.ACCEPTED, each.duplicates) for each in group.requests]
         if group.rows:
             caught_up = self._read == self._durable and self._reading is None
@@ -236,9 +239,15 @@ class JournalCore:
                 del self._ids[key]
         lost = [each for each in self._open.requests if each.on_previous]
         self._open.requests = [each for each in self._open.requests if not each.on_previous]
-        if self._finished > self._finished_stored:
+        if self._state is None:
+            self._state = group.state
+        if self._unstored():
             self._finish_at = now.mono + FINISH_DELAY_S
         return [*(Answer(each.request, Verdict.FAILED) for each in (*group.requests, *lost)), *self._commit()]
+
+    def _unstored(self) -> bool:
+        """Whether the consumer's progress is ahead of the store's."""
+        return self._finished > self._finished_stored or self._state is not None
 
     def _close_group(self) -> _Group:
         group, self._under_way = self._under_way, None
@@ -278,11 +287,12 @@ class JournalCore:
 
     def _finish(self, finished: Finished, now: Instant) -> list[Action]:
         self._done.update(finished.ids)
-        before = self._finished
         while self._delivered and self._delivered[0] in self._done:
             self._finished = self._delivered.popleft()
             self._done.discard(self._finished)
             self._backlog -= 1
-        if self._finished > before and self._finish_at is None:
+        if finished.state is not None:
+            self._state = finished.state
+        if self._unstored() and self._finish_at is None:
             self._finish_at = now.mono + FINISH_DELAY_S
         return []

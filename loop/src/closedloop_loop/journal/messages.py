@@ -29,13 +29,14 @@ class Recovered:
     """What a store holds when it is opened.
 
     finished: every event up to this id is finished; last: the highest id ever given away (as far as known); backlog: events that are not
-    finished; keys: (id, key) of the events remembered, rising.
+    finished; keys: (id, key) of the events remembered, rising; state: the consumer's, as of `finished`.
     """
 
     finished: int = 0
     last: int = 0
     backlog: int = 0
     keys: tuple[tuple[int, bytes], ...] = ()
+    state: bytes | None = None
 
 
 class Verdict(enum.Enum):
@@ -85,9 +86,14 @@ class ReadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The consumer is done with these events, in any order; they will not be delivered again once this is durable."""
+    """The consumer is done with these events; they will not be delivered again once this is durable.
+
+    Without a state in any order. With one, which is what the consumer has made of all events up to these, oldest first: both become
+    durable at once.
+    """
 
     ids: list[int]
+    state: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +110,14 @@ Input: TypeAlias = Submit | Committed | Failed | Loaded | ReadFailed | Finished 
 class Commit:
     """Store all of it in one transaction, then say Committed or Failed. At most one is under way.
 
-    rows: (id, key, body); finished: remove events up to this id; forget: remove keys up to this id.
+    rows: (id, key, body); finished: remove events up to this id; forget: remove keys up to this id; state: of the consumer, None where it
+    is as it was.
     """
 
     rows: list[tuple[int, bytes, bytes]]
     finished: int
     forget: int
+    state: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

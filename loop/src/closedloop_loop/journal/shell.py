@@ -52,7 +52,10 @@ class Journal:
     def __init__(self, store: Store, limits: Limits, clock: Callable[[], Instant] = now) -> None:
         """Raises JournalError."""
         self._store, self._clock = store, clock
-        self.core = JournalCore(limits, store.load(limits.remember_events))
+        recovered = store.load(limits.remember_events)
+        self.core = JournalCore(limits, recovered)
+        self.state = recovered.state
+        """The consumer's state as it was when the journal was opened."""
         self.commits = self.failures = 0
         self.broken = False
         """Whether the last attempt to store failed."""
@@ -84,9 +87,9 @@ class Journal:
         self._feed(Refill())
         return deliveries
 
-    def finish(self, ids: list[int]) -> None:
-        """These deliveries are done with. Durable within about 0.2 s; until then a crash delivers them again."""
-        self._feed(Finished(ids))
+    def finish(self, ids: list[int], state: bytes | None = None) -> None:
+        """These deliveries are done with, see messages.Finished. Durable within about 0.2 s; until then a crash delivers them again."""
+        self._feed(Finished(ids, state))
 
     async def close(self) -> None:
         """Store what waits, then end the thread and close the store."""

@@ -13,6 +13,7 @@ from closedloop_loop.journal.messages import Commit, Read, Recovered
 SCHEMA_VERSION: Final = 1
 SCHEMA: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT",
+    "CREATE TABLE consumer (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL) STRICT",
     "CREATE TABLE event (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TABLE seen (id INTEGER PRIMARY KEY, key BLOB NOT NULL) STRICT",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
@@ -67,10 +68,11 @@ class SqliteJournal:
             finished = self._value("SELECT value FROM meta WHERE name = 'finished'")
             last = max(finished, self._value("SELECT max(id) FROM event"), self._value("SELECT max(id) FROM seen"))
             backlog = self._value("SELECT count(*) FROM event WHERE id > ?", finished)
+            state = self._db.execute("SELECT state FROM consumer").fetchone()
             keys = self._db.execute("SELECT id, key FROM seen ORDER BY id DESC LIMIT ?", (remember,)).fetchall()
         except sqlite3.Error as error:
             raise self._trouble(error) from None
-        return Recovered(finished, last, backlog, tuple(reversed(keys)))
+        return Recovered(finished, last, backlog, tuple(reversed(keys)), state[0] if state else None)
 
     def _value(self, query: str, *arguments: int) -> int:
         row = self._db.execute(query, arguments).fetchone()
@@ -84,6 +86,8 @@ class SqliteJournal:
                 self._insert("event (id, body)", [(number, body) for number, _, body in commit.rows])
                 self._insert("seen (id, key)", [(number, key) for number, key, _ in commit.rows])
                 self._db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('finished', ?)", (commit.finished,))
+                if commit.state is not None:
+                    self._db.execute("INSERT OR REPLACE INTO consumer (id, state) VALUES (1, ?)", (commit.state,))
                 self._db.execute("DELETE FROM event WHERE id <= ?", (commit.finished,))
                 self._db.execute("DELETE FROM seen WHERE id <= ?", (commit.forget,))
                 self._db.execute("COMMIT")

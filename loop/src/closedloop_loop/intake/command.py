@@ -1,0 +1,114 @@
+"""`closedloop ves`: the listener on its own, for recording, measuring, and standing in for the event source."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import getpass
+import json
+import logging
+import signal
+import sys
+from typing import Final
+
+from closedloop_loop.files import FileError
+from closedloop_loop.intake import config, credentials, pipeline
+from closedloop_loop.intake.collector import Collector, check
+from closedloop_loop.intake.config import VesConfig
+
+log: Final = logging.getLogger("closedloop_loop.ves")
+
+_STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--config", metavar="FILE", help="YAML configuration file")
+    parser.add_argument("--check", action="store_true", help="check the configuration and end")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of the configuration and end")
+    parser.add_argument(
+        "--credential", metavar="NAME", help="ask for a password (or read it from standard input) and print a line for the credentials file"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status: 0, or 2 when the configuration is refused (one line on stderr), or 1 after an error."""
+    if options.schema:
+        print(json.dumps(config.schema(), indent=2))
+        return 0
+    try:
+        if options.credential is not None:
+            print(credentials.line(options.credential, _password()))
+            return 0
+        if options.config is None:
+            raise FileError("closedloop ves", "--config", "is missing; name a YAML file")
+        settings = config.load(options.config)
+        check(settings)
+        if options.check:
+            return 0
+        _log_to_stderr(settings.log_level)
+        asyncio.run(serve(settings))
+    except FileError as error:
+        print(f"closedloop ves: {error}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"closedloop ves: --credential: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        log.error("stopped by an error", extra={"problem": str(error)})
+        return 1
+    return 0
+
+
+async def serve(settings: VesConfig) -> None:
+    """Until SIGTERM or SIGINT. Raises FileError before the port is open, OSError when the recording cannot be written."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    recorder = pipeline.Recorder(settings.record) if settings.record is not None else None
+    async with await Collector.open(settings) as collector:
+        log.info("listening", extra={"port": collector.port, "tls": settings.tls is not None, "backlog": collector.journal.core.backlog})
+        consumer = asyncio.create_task(pipeline.discard(collector, recorder))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((consumer, stopped), return_when=asyncio.FIRST_COMPLETED)
+        for task in (consumer, stopped):
+            task.cancel()
+        await asyncio.gather(consumer, stopped, return_exceptions=True)
+        if not consumer.cancelled() and (error := consumer.exception()) is not None:
+            raise error
+    if recorder is not None:
+        recorder.close()
+    log.info("stopped")
+
+
+def _password() -> bytes:
+    typed = sys.stdin.isatty()
+    password = getpass.getpass("Password: ").encode() if typed else sys.stdin.buffer.readline(4096).rstrip(b"\r\n")
+    if not password:
+        raise ValueError("the password is empty; type one, or write it to standard input")
+    return password
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object per line, everything outside printable ASCII escaped, so that no text can forge a line or reach a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat(timespec="microseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD and key not in line}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=repr, ensure_ascii=True, separators=(",", ":"))
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
