@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from closedloop_nf.runtime.addresses import Address
 from closedloop_nf.runtime.config import HttpConfig, LogLevel, Name, Port, PositiveMs, TlsClientConfig
+from closedloop_nf.ves.config import VesConfig
 from closedloop_nf.wire.ipv6 import is_unicast_routable
 
 Interface = Annotated[str, Meta(min_length=1, max_length=15, description="Network interface of this namespace.")]
@@ -59,6 +60,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         float, Meta(gt=0, le=3600, description="How far a mobile node's clock may be off (RFC 4285 section 6).")
     ] = 7.0
     max_lifetime_s: Annotated[int, Meta(ge=4, le=262_140, description="Longest lifetime granted.")] = 3600
+    ves: Annotated[VesConfig | None, Meta(description="Events to a VES collector; nothing is reported without it.")] = None
     log_level: LogLevel = "info"
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from closedloop_nf.ha_pp.config import Config
 from closedloop_nf.runtime.config import read_secret
 from closedloop_nf.runtime.serve import command_line
 from closedloop_nf.runtime.tls import client_context
+from closedloop_nf.ves import config as ves
 
 
 async def start(config: Config, stop: asyncio.Event) -> None:
@@ -20,6 +21,8 @@ async def start(config: Config, stop: asyncio.Event) -> None:
 def check(config: Config) -> None:
     """Read the files the configuration names. Raises ConfigError."""
     client_context(config.backend.tls, "backend.tls")
+    if config.ves is not None:
+        ves.check(config.ves)
     if config.backend.token_file is not None:
         read_secret(config.backend.token_file, "backend.token_file")
 

@@ -88,10 +88,12 @@ class Ownership:
         self.stop_serving([row.home_address])
 
     def adopt(self, message: Adopt) -> list[bytes]:
-        """Take over all rows of `previous_owner`; returns their home addresses."""
+        """Take over all rows of `previous_owner`, of nobody where that is empty; returns their home addresses."""
         state = self._state
         name = state.parameters.name
-        taken = [row for row in state.known.bindings.values() if row.owner == message.previous_owner]
+        # A revoked row has no owner here until HA-B names the new one: it is nobody's to adopt.
+        previous = message.previous_owner
+        taken = [row for row in state.known.bindings.values() if previous and row.owner == previous]
         for row in taken:
             state.known.learn(msgspec.structs.replace(row, owner=name, epoch=message.epoch, revision=message.revision))
         # All of ours, not only the new ones: a standby serves nothing, so rows it owned from before are not in the kernel either.

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from closedloop_nf.ha_pp import events, metrics
 from closedloop_nf.ha_pp.batching import coalesce
@@ -25,12 +25,16 @@ from closedloop_nf.link.client import LinkClient
 from closedloop_nf.link.messages import Synced, ToPacketProcessor
 from closedloop_nf.runtime.addresses import to_text
 from closedloop_nf.runtime.clock import now
-from closedloop_nf.runtime.config import read_secret
+from closedloop_nf.runtime.config import ConfigError, read_secret
 from closedloop_nf.runtime.http import HttpServer, Probes, bearer_token, listen, serve_http
 from closedloop_nf.runtime.serve import Driver
 from closedloop_nf.runtime.tls import client_context, server_context
 from closedloop_nf.wire import icmpv6, ipv6
 from closedloop_nf.wire.mobility import MOBILITY_HEADER
+
+if TYPE_CHECKING:
+    from closedloop_nf.ves.config import VesConfig
+    from closedloop_nf.ves.packet_processor_shell import PacketProcessorReports
 
 log = logging.getLogger("closedloop_nf.ha_pp")
 
@@ -70,6 +74,7 @@ class Shell:
         self._finished: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._http: HttpServer | None = None
+        self._reports: PacketProcessorReports | None = None
         self._gathered: list[events.Action] | None = None
         """Actions of the messages from HA-B that are being decided; None: apply at once."""
         self._synced = asyncio.Event()
@@ -117,6 +122,8 @@ class Shell:
         self._driver.rearm()
         self._spawn(self._stop_when(stop))
         self._spawn(self._serve_http())
+        if self._config.ves is not None:
+            self._spawn(self._report(self._config.ves))
         try:
             await self._finished
         finally:
@@ -125,6 +132,8 @@ class Shell:
             self._driver.close()
             self._plane.close()
             await self._link.close()
+            if self._reports is not None:
+                await self._reports.close()
             if self._http is not None:
                 await self._http.close()
             self._close_sockets()
@@ -153,6 +162,19 @@ class Shell:
             tls=server_context(health.tls, "health.tls") if health.tls is not None else None,
         )
 
+    async def _report(self, config: VesConfig) -> None:
+        """VES events, from the first sync on, as for HTTP. A queue that cannot be used is no reason to stop serving."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HTTP_PATIENCE_S):
+                await self._synced.wait()
+        module = await asyncio.to_thread(importlib.import_module, "closedloop_nf.ves.packet_processor_shell")
+        reports: PacketProcessorReports = module.PacketProcessorReports(config, self._config, self.core)
+        self._reports = reports
+        try:
+            await reports.run()
+        except ConfigError as error:
+            log.error("events are not reported", extra={"file": error.path, "field": error.field, "problem": error.problem})
+
     def _healthz(self) -> tuple[bool, dict[str, Any]]:
         return self.core.session.socket_open, self._facts()
 
@@ -172,6 +194,7 @@ class Shell:
             "backend": session.phase.value,
             "lease_s": round(max(0.0, state.lease_until - now().mono), 3),
             "bindings": len(state.served),
+            **({} if self._reports is None else {"ves": self._reports.reporter.facts()}),
         }
 
     # --- inputs ---

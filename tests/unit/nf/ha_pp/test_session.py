@@ -461,6 +461,14 @@ def test_a_revoke_for_an_address_not_served_is_answered_too() -> None:
     assert world.done(events.Remove) == []
 
 
+def test_a_first_holder_of_the_shared_address_does_not_adopt_what_was_revoked() -> None:
+    world = World().start(binding(), address_mode="shared", shared_address=SHARED, holds_shared_address=True)
+    world.hear(link.Revoke(HOME, 8), link.Relinquish(9), link.Adopt("", 2, 10, SHARED))
+    world.settle()
+    assert world.address == SHARED
+    assert world.installed == {}
+
+
 def test_a_revoked_address_waiting_for_the_kernel_is_not_installed() -> None:
     world = World().connect()
     world.hear(welcome(), link.Bindings([binding()]), link.Revoke(HOME, 8), link.SnapshotDone(9))
