@@ -72,11 +72,12 @@ class KernelMobileNode:
 
     def bind(self, home_address: bytes, care_of_address: bytes, home_agent: bytes, interface: str) -> None:
         link = self._routes.link(interface)
-        self._tunnel.set_source(care_of_address)
-        self._routes.add("tunnel route", self._tunnel.route(None, home_agent, link, table=m.TABLE_TUNNEL))
+        # Receiving first: the home agent's packets may be on their way, and seg6's new source waits for an RCU grace period of some 10 ms.
         self._decapsulate(care_of_address, link)
         self._bound = (home_agent, care_of_address, home_address)
         self._guard.expect({self._bound})
+        self._tunnel.set_source(care_of_address)
+        self._routes.add("tunnel route", self._tunnel.route(None, home_agent, link, table=m.TABLE_TUNNEL))
         self._rule(home_address)
         self._stop_decapsulating(self._decapsulating - {care_of_address})
 
