@@ -1,0 +1,1 @@
+"""The operations journal: what the loops have done, are doing and must not do twice."""

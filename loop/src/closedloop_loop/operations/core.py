@@ -1,0 +1,342 @@
+"""The journal's state machine: functions of a view of the journal, a command and the time, to what is to be written and the answer.
+
+Every command may be repeated, as its sender may not know whether it was carried out: the second time nothing changes and the answer is the
+same. A store runs each inside one transaction that no other overlaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from closedloop_loop.clock import MICROSECONDS
+from closedloop_loop.names import is_name
+from closedloop_loop.onset import Onset
+from closedloop_loop.operations.model import NEXT, Operation, Refused, Stage, State, Terms
+from closedloop_loop.policy.decide import Decision, UnknownLoop, decide
+from closedloop_loop.policy.inventory import Inventory, Module
+from closedloop_loop.policy.model import Loop, Policy
+
+MAX_RESUMPTIONS: Final = 8
+"""An operation that has lost so many actors kills them: it fails."""
+MAX_STAGES: Final = 256
+MAX_MESSAGE: Final = 500
+
+
+class View(Protocol):
+    """The journal as a transaction sees it."""
+
+    def get(self, request_id: str) -> Operation | None: ...
+
+    def open(self) -> Sequence[Operation]:
+        """Operations not at their end, by number."""
+
+    def history(self, loop: str, since_us: int) -> Sequence[Operation]:
+        """Operations of a loop that started after `since_us`, or that block."""
+
+    def last_number(self) -> int:
+        """The highest `number` given, 0 at first."""
+
+    def last_token(self) -> int:
+        """The highest fencing token given, 0 at first."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Answer and what to write."""
+
+    answer: Operation | Refused
+    put: tuple[Operation, ...] = ()
+
+
+def moved(operation: Operation, state: State, at_us: int, stage: str, **changes: Any) -> Operation:
+    """The operation in another state, with the time noted."""
+    assert state in NEXT[operation.state], f"{operation.state} -> {state} is not in the table"
+    attempt = changes.get("attempt", operation.attempt)
+    stages = [*operation.stages, Stage(stage, attempt, at_us)][-MAX_STAGES:]
+    return msgspec.structs.replace(operation, state=state, stages=stages, **changes)
+
+
+# --- from onset to decision ------------------------------------------------------------------------------------------
+
+
+def submit(view: View, policy: Policy, onset: Onset, inventory: Inventory | None, now_us: int) -> Step:
+    """An onset (or its end) has arrived. A new one is decided; one that was denied or waits for its next attempt is decided again when that
+    is due; any other stays as it is. Inventory as for `decide`; room that open operations are about to take is taken into account."""
+    if onset.status == "ABATED":
+        return abate(view, onset, now_us)
+    known = view.get(onset.request_id)
+    if known is not None and not _decides_again(known, now_us):
+        return Step(known)
+    loop = policy.loop(onset.name)
+    if loop is None:
+        return Step(Refused(f"policy has no loop {onset.name!r}; give the policy that analytics runs"))
+    tried = [] if known is None else known.tried
+    others = [other for other in view.open() if other.request_id != onset.request_id]
+    since_us = now_us - max((round(rule.within_s * MICROSECONDS) for rule in loop.guards.frequency), default=0)
+    history = [past for past in view.history(loop.name, since_us) if past.request_id != onset.request_id]
+    try:
+        verdict = decide(policy, onset, None if inventory is None else reserved(inventory, others), history, now_us, tried)
+    except UnknownLoop as error:
+        return Step(Refused(str(error)))
+    if known is None:
+        known = _new(view, onset, _terms(loop), now_us)
+    if isinstance(verdict, Decision):
+        settled = moved(
+            known,
+            State.PENDING,
+            now_us,
+            "decided",
+            action=verdict.action,
+            region=verdict.region,
+            reason=verdict.reason,
+            guard=None,
+            due_us=None,
+        )
+    else:
+        settled = moved(known, State.DENIED, now_us, "denied", reason=verdict.reason, guard=verdict.guard, due_us=verdict.until_us)
+    return Step(settled, (settled,))
+
+
+def order(view: View, onset: Onset, decision: Decision, terms: Terms, now_us: int) -> Step:
+    """Someone with a name has decided by hand; guards are not asked."""
+    known = view.get(onset.request_id)
+    if known is not None:
+        return Step(known)
+    fresh = _new(view, onset, terms, now_us)
+    settled = moved(
+        fresh, State.PENDING, now_us, "ordered", action=decision.action, region=decision.region, reason=decision.reason, due_us=None
+    )
+    return Step(settled, (settled,))
+
+
+def abate(view: View, onset: Onset, now_us: int) -> Step:
+    """What the onset told of has ended. What has not begun is cancelled; what runs, runs on, but is not tried again."""
+    known = view.get(onset.request_id)
+    if known is None:  # its ONSET may still come, late: it must find that all is over
+        known = _new(view, onset, Terms(), now_us)
+    elif known.abated_us is not None:
+        return Step(known)
+    ended = onset.alarm_end_us if onset.alarm_end_us is not None else now_us
+    if known.state in (State.PENDING, State.DENIED, State.RETRYING):
+        settled = moved(known, State.CANCELLED, now_us, "cancelled", abated_us=ended, finished_us=now_us, due_us=None)
+    else:
+        settled = msgspec.structs.replace(
+            known, abated_us=ended, stages=[*known.stages, Stage("abated", known.attempt, now_us)][-MAX_STAGES:]
+        )
+    return Step(settled, (settled,))
+
+
+def reserved(inventory: Inventory, others: Sequence[Operation]) -> Inventory:
+    """The inventory with a module for each open operation that is about to make one, where it is not there already."""
+    extra = [
+        Module(name=f"op-{other.request_id}", region=other.region, state="deploying", group=inventory.group_of(other.target))
+        for other in others
+        if other.region is not None and other.state is not State.DENIED
+    ]
+    there = {(module.region, module.group) for module in inventory.modules if module.state == "deploying"}
+    extra = [module for module in extra if (module.region, module.group) not in there]
+    return msgspec.structs.replace(inventory, modules=[*inventory.modules, *extra])
+
+
+def _decides_again(known: Operation, now_us: int) -> bool:
+    return known.state in (State.DENIED, State.RETRYING) and known.due_us is not None and known.due_us <= now_us
+
+
+def _terms(loop: Loop) -> Terms:
+    return Terms(
+        timeout_s=loop.timeout_s, retries=loop.retries, retry_delay_s=loop.retry_delay_s, block_on_failure=loop.on_failure == "block"
+    )
+
+
+def _new(view: View, onset: Onset, terms: Terms, now_us: int) -> Operation:
+    """Not written yet; DENIED until something is decided."""
+    return Operation(
+        request_id=onset.request_id,
+        number=view.last_number() + 1,
+        onset=onset,
+        state=State.DENIED,
+        terms=terms,
+        created_us=now_us,
+        due_us=now_us,
+        stages=[Stage("accepted", 0, now_us)],
+    )
+
+
+# --- the actor -------------------------------------------------------------------------------------------------------
+
+
+def claim(view: View, request_id: str, actor: str, lease_us: int, now_us: int) -> Step:
+    """`actor` carries the operation out from now on, with a fencing token of its own, if nobody else does and nothing before it on the same
+    target is open. The answer's `stages` tell how far an actor that was lost had come."""
+    if not is_name(actor):
+        return Step(Refused("actor: expected 1 to 128 letters, digits or inner '.', '_', ':', '-'"))
+    known = view.get(request_id)
+    if known is None:
+        return Step(Refused("no operation has this request id; submit its onset first"))
+    known = _swept(known, now_us)
+    if known.state is State.RUNNING:
+        if known.actor == actor:
+            return Step(known)
+        return Step(Refused(f"{known.actor} carries it out with token {known.token}; its lease has not ended"))
+    if known.state is not State.PENDING:
+        return Step(Refused(f"it is {known.state}; only a pending operation can be claimed"), (known,))
+    before = _before(view, known)
+    if before is not None:
+        return Step(Refused(f"operation {before.request_id} on {known.target} comes first; it is {before.state}"), (known,))
+    resumed = known.resumptions > 0 and known.attempt > 0 and known.stages[-1].name == "lost"
+    claimed = moved(
+        known,
+        State.RUNNING,
+        now_us,
+        "resumed" if resumed else "started",
+        attempt=known.attempt if resumed else known.attempt + 1,
+        actor=actor,
+        token=view.last_token() + 1,
+        started_us=now_us if known.started_us is None else known.started_us,
+        lease_until_us=now_us + lease_us,
+        deadline_us=now_us + round(known.terms.timeout_s * MICROSECONDS),
+    )
+    return Step(claimed, (claimed,))
+
+
+def renew(view: View, request_id: str, token: int, lease_us: int, now_us: int) -> Step:
+    """The actor is alive."""
+    known = _held(view, request_id, token)
+    if isinstance(known, Refused):
+        return Step(known)
+    renewed = msgspec.structs.replace(known, lease_until_us=now_us + lease_us)
+    return Step(renewed, (renewed,))
+
+
+def stage(view: View, request_id: str, token: int, name: str, lease_us: int, now_us: int) -> Step:
+    """The actor has come to a stage. The first time counts."""
+    if not is_name(name):
+        return Step(Refused("stage: expected 1 to 128 letters, digits or inner '.', '_', ':', '-'"))
+    known = _held(view, request_id, token)
+    if isinstance(known, Refused):
+        return Step(known)
+    stages = known.stages
+    if not any(passed.name == name and passed.attempt == known.attempt for passed in stages):
+        stages = [*stages, Stage(name, known.attempt, now_us)][-MAX_STAGES:]
+    staged = msgspec.structs.replace(known, stages=stages, lease_until_us=now_us + lease_us)
+    return Step(staged, (staged,))
+
+
+def finish(view: View, request_id: str, token: int, succeeded: bool, message: str, now_us: int) -> Step:
+    """The actor is done."""
+    known = view.get(request_id)
+    if known is not None and known.token == token and _told_already(known, succeeded):
+        return Step(known)
+    held = _held(view, request_id, token)
+    if isinstance(held, Refused):
+        return Step(held)
+    text = printable(message)
+    if succeeded:
+        done = moved(held, State.SUCCEEDED, now_us, "succeeded", finished_us=now_us, message=text, lease_until_us=None, deadline_us=None)
+    else:
+        done = _failed(held, text, now_us)
+    return Step(done, (done,))
+
+
+def acknowledge(view: View, request_id: str, now_us: int) -> Step:
+    """An operator has seen to a failure: the loop may act on the target again."""
+    known = view.get(request_id)
+    if known is None:
+        return Step(Refused("no operation has this request id"))
+    if known.state is not State.FAILED:
+        return Step(Refused(f"it is {known.state}; only a failed operation is acknowledged"))
+    if known.acknowledged:
+        return Step(known)
+    seen = msgspec.structs.replace(
+        known, acknowledged=True, stages=[*known.stages, Stage("acknowledged", known.attempt, now_us)][-MAX_STAGES:]
+    )
+    return Step(seen, (seen,))
+
+
+def cancel(view: View, request_id: str, now_us: int) -> Step:
+    """An operator does not want it done. What runs is not stopped by this."""
+    known = view.get(request_id)
+    if known is None:
+        return Step(Refused("no operation has this request id"))
+    if known.state is State.CANCELLED:
+        return Step(known)
+    if State.CANCELLED not in NEXT[known.state]:
+        return Step(Refused(f"it is {known.state}; only one that waits can be cancelled"))
+    cancelled = moved(known, State.CANCELLED, now_us, "cancelled", finished_us=now_us, due_us=None, message="cancelled by an operator")
+    return Step(cancelled, (cancelled,))
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+def sweep(view: View, now_us: int) -> tuple[Operation, ...]:
+    """What has lost its actor or run out of time; to be written."""
+    swept = ((known, _swept(known, now_us)) for known in view.open())
+    return tuple(after for before, after in swept if after is not before)
+
+
+def due(view: View, now_us: int) -> list[Operation]:
+    """What somebody should take up now: PENDING ones that may be claimed, and ones to submit again."""
+    return [
+        known for known in view.open() if (known.state is State.PENDING and _before(view, known) is None) or _decides_again(known, now_us)
+    ]
+
+
+def deadline(view: View) -> int | None:
+    """When `sweep` or `due` may say something new, UNIX microseconds."""
+    times = [time for known in view.open() for time in (known.due_us, known.lease_until_us, known.deadline_us) if time is not None]
+    return min(times, default=None)
+
+
+def _swept(known: Operation, now_us: int) -> Operation:
+    if known.state is not State.RUNNING:
+        return known
+    if known.deadline_us is not None and known.deadline_us <= now_us:
+        return _failed(known, f"not done in {known.terms.timeout_s:g} s", now_us)
+    if known.lease_until_us is None or known.lease_until_us > now_us:
+        return known
+    if known.resumptions >= MAX_RESUMPTIONS:
+        return _failed(known, f"{known.resumptions + 1} actors were lost over it", now_us, last=True)
+    return moved(
+        known, State.PENDING, now_us, "lost", resumptions=known.resumptions + 1, lease_until_us=None, deadline_us=None, message="actor lost"
+    )
+
+
+def _failed(known: Operation, message: str, now_us: int, last: bool = False) -> Operation:
+    tried = known.tried if known.region is None or known.region in known.tried else [*known.tried, known.region]
+    over: dict[str, Any] = {"message": message, "tried": tried, "lease_until_us": None, "deadline_us": None}
+    if last or known.attempt > known.terms.retries or known.abated_us is not None:
+        return moved(known, State.FAILED, now_us, "failed", finished_us=now_us, **over)
+    return moved(known, State.RETRYING, now_us, "attempt_failed", due_us=now_us + round(known.terms.retry_delay_s * MICROSECONDS), **over)
+
+
+def _before(view: View, operation: Operation) -> Operation | None:
+    """The open operation on the same target that must end first."""
+    for other in view.open():
+        if other.target != operation.target or other.request_id == operation.request_id:
+            continue
+        if other.state is State.RUNNING or (other.state in (State.PENDING, State.RETRYING) and other.number < operation.number):
+            return other
+    return None
+
+
+def _held(view: View, request_id: str, token: int) -> Operation | Refused:
+    known = view.get(request_id)
+    if known is None:
+        return Refused("no operation has this request id")
+    if known.token != token:
+        return Refused(f"token {token} is not the operation's; another actor has taken over, stop")
+    if known.state is not State.RUNNING:
+        return Refused(f"it is {known.state}; stop")
+    return known
+
+
+def _told_already(known: Operation, succeeded: bool) -> bool:
+    return known.state is State.SUCCEEDED if succeeded else known.state in (State.FAILED, State.RETRYING)
+
+
+def printable(text: str) -> str:
+    """Bounded, without control characters and what else a terminal acts upon."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:MAX_MESSAGE])

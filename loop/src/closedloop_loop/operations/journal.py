@@ -1,0 +1,92 @@
+"""The journal as its users see it: the state machine of core.py on a store. Each method is one durable transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from closedloop_loop.clock import MICROSECONDS, Instant
+from closedloop_loop.onset import Onset
+from closedloop_loop.operations import core
+from closedloop_loop.operations.core import Step, View
+from closedloop_loop.operations.model import Operation, Refused, State, Terms
+from closedloop_loop.operations.store.interface import Store
+from closedloop_loop.policy.decide import Decision
+from closedloop_loop.policy.inventory import Inventory
+from closedloop_loop.policy.model import Policy
+
+LEASE_S: Final = 10.0
+"""An actor that is not heard of for so long is taken for lost."""
+
+
+class Journal:
+    """Methods raise StoreError; what the journal refuses is an answer, not an exception. The arguments are those of core.py."""
+
+    def __init__(self, store: Store, lease_s: float = LEASE_S) -> None:
+        self._store = store
+        self._lease_us = round(lease_s * MICROSECONDS)
+
+    def submit(self, policy: Policy, onset: Onset, inventory: Inventory | None, now: Instant) -> Operation | Refused:
+        """Decide an onset, or take note of its end."""
+        return self._step(lambda view: core.submit(view, policy, onset, inventory, now.wall_us))
+
+    def order(self, onset: Onset, decision: Decision, terms: Terms, now: Instant) -> Operation | Refused:
+        """Enter what was decided by hand."""
+        return self._step(lambda view: core.order(view, onset, decision, terms, now.wall_us))
+
+    def claim(self, request_id: str, actor: str, now: Instant) -> Operation | Refused:
+        """Become the one who carries it out; the answer has the fencing token."""
+        return self._step(lambda view: core.claim(view, request_id, actor, self._lease_us, now.wall_us))
+
+    def renew(self, request_id: str, token: int, now: Instant) -> Operation | Refused:
+        """Still at it; to be called at least every third of the lease."""
+        return self._step(lambda view: core.renew(view, request_id, token, self._lease_us, now.wall_us))
+
+    def stage(self, request_id: str, token: int, name: str, now: Instant) -> Operation | Refused:
+        """Note that a stage has been reached; renews too."""
+        return self._step(lambda view: core.stage(view, request_id, token, name, self._lease_us, now.wall_us))
+
+    def finish(self, request_id: str, token: int, succeeded: bool, message: str, now: Instant) -> Operation | Refused:
+        """The attempt is over."""
+        return self._step(lambda view: core.finish(view, request_id, token, succeeded, message, now.wall_us))
+
+    def acknowledge(self, request_id: str, now: Instant) -> Operation | Refused:
+        """An operator has seen to a failure."""
+        return self._step(lambda view: core.acknowledge(view, request_id, now.wall_us))
+
+    def cancel(self, request_id: str, now: Instant) -> Operation | Refused:
+        """An operator does not want it."""
+        return self._step(lambda view: core.cancel(view, request_id, now.wall_us))
+
+    def sweep(self, now: Instant) -> Sequence[Operation]:
+        """Note whose actor is lost and what took too long; returns those."""
+
+        def work(view: View) -> tuple[Sequence[Operation], Sequence[Operation]]:
+            swept = core.sweep(view, now.wall_us)
+            return swept, swept
+
+        return self._store.transact(work)
+
+    def due(self, now: Instant) -> list[Operation]:
+        """PENDING: claim it and carry it out. DENIED, RETRYING: submit its onset again."""
+        return self._store.transact(lambda view: (core.due(view, now.wall_us), ()))
+
+    def deadline(self) -> float | None:
+        """UNIX seconds at which to sweep and to ask what is due."""
+        at_us = self._store.transact(lambda view: (core.deadline(view), ()))
+        return None if at_us is None else at_us / MICROSECONDS
+
+    def get(self, request_id: str) -> Operation | None:
+        """One operation."""
+        return self._store.get(request_id)
+
+    def recent(self, limit: int = 100, state: State | None = None, target: str | None = None) -> list[Operation]:
+        """The newest first."""
+        return self._store.recent(limit, state, target)
+
+    def _step(self, command: Callable[[View], Step]) -> Operation | Refused:
+        def work(view: View) -> tuple[Operation | Refused, Sequence[Operation]]:
+            step = command(view)
+            return step.answer, step.put
+
+        return self._store.transact(work)

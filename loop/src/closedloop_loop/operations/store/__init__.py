@@ -1,0 +1,1 @@
+"""Where the operations journal is kept."""
