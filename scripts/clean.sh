@@ -13,11 +13,11 @@ tear_down() {
     say "lab $1: teardown.yml failed, what is left of it is removed by hand"
 }
 
-# Namespaces of a lab are <lab>-<host>; those of a test begin with clt<process id>-, and are left over when that process is gone.
+# Namespaces of a lab are <lab>-<host>; those of a test or bench begin with clt<process id>- or clb<process id>-, and are left over when that process is gone.
 left_over_namespaces() {
   local name pid
   ip netns list 2>/dev/null | cut -d ' ' -f 1 | while read -r name; do
-    if [[ $name =~ ^clt([0-9]+)- ]]; then
+    if [[ $name =~ ^cl[tb]([0-9]+)- ]]; then
       pid=${BASH_REMATCH[1]}
       if [ -d "/proc/$pid" ]; then say "namespace $name belongs to the running process $pid: left alone"; else printf '%s\n' "$name"; fi
     elif [ -n "${name%%-*}" ] && printf '%s\n' "$@" | grep -Fxq "${name%%-*}"; then

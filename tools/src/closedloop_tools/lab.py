@@ -12,7 +12,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from closedloop_tools.namespaces import in_namespace
+from closedloop_tools.work import work_folder
 
 _STATE = Path("/run/closedloop")
 _BIN = Path(sys.executable).parent
@@ -47,7 +47,7 @@ class Playbook:
     def __init__(self, book: str, variables: Mapping[str, str], on_task: Callable[[str], None] | None = None) -> None:
         """on_task: called in a thread with the name of each task that begins."""
         self._book = book
-        self._folder = tempfile.TemporaryDirectory(prefix="closedloop-playbook-")
+        self._folder = work_folder("playbook")
         self._times, self._output = Path(self._folder.name, "times"), Path(self._folder.name, "output")
         self._times.touch()
         environment = os.environ | {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from closedloop_tools.bench import disk, forwarding, outages, pictures, registrations
 from closedloop_tools.bench.aims import aims_for
 from closedloop_tools.report import Run, Statistics, Value, build_report, figures_of, render, write_report
+from closedloop_tools.work import work_folder
 
 PARTS: dict[str, Callable[[Path], list[dict[str, Value]]]] = {
     "registrations": registrations.measure,
@@ -21,8 +22,6 @@ PARTS: dict[str, Callable[[Path], list[dict[str, Value]]]] = {
     "failover_standby": outages.failover_standby,
     "handover": outages.handover,
 }
-WORK = Path("/var/tmp")
-"""Databases are measured on a disk; /tmp may be memory."""
 
 
 def references(
@@ -41,6 +40,15 @@ def references(
     return found
 
 
+def _measured(part: str, folder: Path) -> list[dict[str, Value]]:
+    """The runs of a part; a part that breaks is a failed run, and the other parts are still measured."""
+    try:
+        return PARTS[part](folder)
+    except Exception as error:
+        traceback.print_exc()
+        return [{"part": part, "failed": True, "error": str(error)}]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m closedloop_tools.bench", description="Measure the network functions and the lab.")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="measure these parts, into reports/bench-<parts>/")
@@ -49,12 +57,12 @@ def main() -> int:
     name = "bench" if len(chosen) == len(PARTS) else "-".join(["bench", *chosen])
     started = datetime.now(UTC)
     runs: list[dict[str, Value]] = []
-    with tempfile.TemporaryDirectory(prefix="closedloop-bench-", dir=WORK) as folder:
+    with work_folder("bench") as folder:
         flushes, commits = disk.flushes_ms(Path(folder)), disk.single_commits_per_s(Path(folder))
         for part in chosen:
             begun = time.monotonic()
             print(f"== {part}", flush=True)
-            runs += PARTS[part](Path(folder))
+            runs += _measured(part, Path(folder))
             print(f"   measured in {time.monotonic() - begun:.0f} s", flush=True)
     reference = references(runs, flushes, commits)
     aims = aims_for(figures_of(runs))
