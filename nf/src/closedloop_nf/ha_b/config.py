@@ -13,6 +13,8 @@ from closedloop_nf.ha_b.settings import Settings
 from closedloop_nf.runtime.addresses import UNSPECIFIED, Address, Prefix
 from closedloop_nf.runtime.config import ConfigError, HttpConfig, LogLevel, Name, PositiveMs, TlsServerConfig, read_secret
 from closedloop_nf.runtime.tls import server_context
+from closedloop_nf.ves import config as ves
+from closedloop_nf.ves.config import VesConfig
 
 
 class LinkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,6 +76,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lease_ms: Annotated[PositiveMs, Meta(description="How long an HA-PP may serve after its last answered heartbeat, milliseconds.")] = 2000
     max_lifetime_s: Annotated[int, Meta(ge=4, le=262140, description="Longest lifetime granted to a binding, seconds.")] = 3600
     home_agent_lifetime_s: Annotated[int, Meta(ge=1, le=65535, description="Lifetime in the home agents list, seconds.")] = 1800
+    ves: Annotated[VesConfig | None, Meta(description="Events to a VES collector; nothing is reported without it.")] = None
     log_level: LogLevel = "info"
 
     def __post_init__(self) -> None:
@@ -116,6 +119,8 @@ def check(config: Config) -> None:
     settings(config)
     database_password(config.database)
     server_context(config.link.tls, "link.tls")
+    if config.ves is not None:
+        ves.check(config.ves)
     if config.http.tls is not None:
         server_context(config.http.tls, "http.tls")
     if config.http.token_file is not None:

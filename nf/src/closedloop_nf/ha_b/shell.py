@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from closedloop_nf.ha_b import config as configuration
 from closedloop_nf.ha_b.actions import Action, Close, Notify, Persist, Probe, Reply, Send
@@ -28,6 +28,9 @@ from closedloop_nf.runtime.http import Probes, bearer_token, listen, serve_http
 from closedloop_nf.runtime.serve import Driver
 from closedloop_nf.runtime.tls import server_context
 
+if TYPE_CHECKING:
+    from closedloop_nf.ves.backend_shell import BackendReports
+
 log = logging.getLogger("closedloop_nf.ha_b")
 
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -44,6 +47,7 @@ class Shell:
         self._requests = 0
         self._probing: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[Any]
+        self._reports: BackendReports | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         from closedloop_nf.ha_b.api.routes import Api  # aiohttp, after --check and --schema
@@ -69,6 +73,12 @@ class Shell:
         self._driver: Driver[Input, Action] = Driver(self.core, self._apply)
         self._server = LinkServer(self._driver.feed)
         self.metrics = Metrics(self.core.world, self._server, lambda: self.events.last)
+        if config.ves is not None:
+            from closedloop_nf.ves.backend_shell import BackendReports
+
+            reports = BackendReports(config.ves, config.name, self.core.world)
+            await reports.start()
+            self._reports = reports
         gc.collect()
         gc.freeze()  # what was loaded stays; no collection walks it again
         self._driver.rearm()
@@ -101,6 +111,8 @@ class Shell:
             self._flush()
             await self._writer.close()
             store.close()
+            if self._reports is not None:
+                await self._reports.close()
         if self._failure.done():
             self._failure.result()
 
@@ -116,6 +128,8 @@ class Shell:
                 self._persists.append(action)
             case Notify():
                 self.events.add(action)
+                if self._reports is not None:
+                    self._reports.notify(action)
                 log.info("event", extra={"kind": action.kind, "home_agent": action.name, **_safe(action.details)})
             case Close():
                 self._server.hang_up(action.conn)
@@ -174,6 +188,7 @@ class Shell:
             "home_agents_ready": sum(session.ready for session in world.sessions.values()),
             "revision": world.committed_revision,
             "store": "postgresql" if self._config.database.url is not None else "sqlite",
+            **({} if self._reports is None else {"ves": self._reports.reporter.facts()}),
         }
 
 

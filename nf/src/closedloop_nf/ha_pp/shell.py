@@ -132,11 +132,11 @@ class Shell:
             self._driver.close()
             self._plane.close()
             await self._link.close()
-            if self._reports is not None:
-                await self._reports.close()
             if self._http is not None:
                 await self._http.close()
             self._close_sockets()
+            if self._reports is not None:
+                await self._reports.close()
 
     async def _stop_when(self, stop: asyncio.Event) -> None:
         await stop.wait()
