@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Final
 
-from closedloop_loop.files import FileError
+from closedloop_loop.errors import CommandError
 from closedloop_loop.intake import config, credentials, pipeline
 from closedloop_loop.intake.collector import Collector, check
 from closedloop_loop.intake.config import VesConfig
@@ -22,42 +22,25 @@ log: Final = logging.getLogger("closedloop_loop.ves")
 _STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    parser.add_argument("--config", metavar="FILE", help="YAML configuration file")
-    parser.add_argument("--check", action="store_true", help="check the configuration and end")
-    parser.add_argument("--schema", action="store_true", help="print the JSON schema of the configuration and end")
-    parser.add_argument(
-        "--credential", metavar="NAME", help="ask for a password (or read it from standard input) and print a line for the credentials file"
-    )
-
-
 def run(options: argparse.Namespace) -> int:
-    """Exit status: 0, or 2 when the configuration is refused (one line on stderr), or 1 after an error."""
-    if options.schema:
-        print(json.dumps(config.schema(), indent=2))
-        return 0
+    """Exit status. Raises CommandError (FileError is one) when the configuration is refused or the recording cannot be written."""
     try:
-        if options.credential is not None:
+        if options.schema:
+            print(json.dumps(config.schema(), indent=2))
+        elif options.credential is not None:
             print(credentials.line(options.credential, _password()))
-            return 0
-        if options.config is None:
-            raise FileError("closedloop ves", "--config", "is missing; name a YAML file")
-        settings = config.load(options.config)
-        check(settings)
-        if options.check:
-            return 0
-        _log_to_stderr(settings.log_level)
-        asyncio.run(serve(settings))
-    except FileError as error:
-        print(f"closedloop ves: {error}", file=sys.stderr)
-        return 2
+        elif options.config is None:
+            raise CommandError("--config is missing; name a YAML file")
+        else:
+            settings = config.load(options.config)
+            check(settings)
+            if not options.check:
+                _log_to_stderr(settings.log_level)
+                asyncio.run(serve(settings))
     except ValueError as error:
-        print(f"closedloop ves: --credential: {error}", file=sys.stderr)
-        return 2
+        raise CommandError(f"--credential: {error}") from None
     except OSError as error:
-        log.error("stopped by an error", extra={"problem": str(error)})
-        return 1
+        raise CommandError(f"{error.strerror or error}; events that were acknowledged are in the journal") from None
     return 0
 
 
