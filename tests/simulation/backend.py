@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-import msgspec
-from closedloop_nf.ha_b import actions, commands, core, inputs, records
+from closedloop_nf.ha_b import actions, commands, core, inputs
 from closedloop_nf.ha_b.settings import Settings
+from closedloop_nf.ha_b.store.memory import MemoryStore
 from closedloop_nf.link.messages import Binding, SecurityAssociation
 from closedloop_nf.runtime.addresses import Prefix
 
@@ -17,47 +17,6 @@ from tests.simulation.world import Clock, World
 
 if TYPE_CHECKING:
     from tests.simulation.packet_processor import Host
-
-
-class Disk:
-    """The committed state; every change of records.py applied in order."""
-
-    def __init__(self) -> None:
-        self.revision = self.epoch = 0
-        self.bindings: dict[bytes, Binding] = {}
-        self.home_agents: dict[str, records.HomeAgentRecord] = {}
-        self.associations: dict[tuple[bytes, int], SecurityAssociation] = {}
-
-    def state(self, lease_ms: int) -> records.State:
-        return records.State(
-            revision=self.revision,
-            epoch=self.epoch,
-            lease_ms=lease_ms,
-            home_agents=list(self.home_agents.values()),
-            bindings=list(self.bindings.values()),
-            associations=list(self.associations.values()),
-        )
-
-    def commit(self, persist: actions.Persist) -> None:
-        for change in persist.changes:
-            match change:
-                case records.PutBinding():
-                    self.bindings[change.row.home_address] = change.row
-                case records.MoveBindings():
-                    for row in [row for row in self.bindings.values() if row.owner == change.previous and row.lifetime_s]:
-                        self.bindings[row.home_address] = msgspec.structs.replace(
-                            row, owner=change.owner, epoch=change.epoch, revision=change.revision
-                        )
-                case records.PurgeBindings():
-                    for home_address in change.home_addresses:
-                        self.bindings.pop(home_address, None)
-                case records.PutHomeAgent():
-                    self.home_agents[change.record.name] = change.record
-                case records.DeleteHomeAgent():
-                    self.home_agents.pop(change.name, None)
-                case records.PutAssociation():
-                    self.associations[change.row.home_address, change.row.spi] = change.row
-        self.revision, self.epoch = max(self.revision, persist.revision), max(self.epoch, persist.epoch)
 
 
 class Backend:
@@ -78,7 +37,8 @@ class Backend:
             lease_ms=2000,
             max_lifetime_s=60,
         )
-        self.disk = Disk()
+        self.disk = MemoryStore()
+        self.disk.set_lease(self.settings.lease_ms)
         self.process: Process | None = None
         self._streams: dict[int, Stream] = {}
         self._commit_at = 0.0
@@ -93,7 +53,7 @@ class Backend:
         self.world.note("ha-b starts")
         for home_address, (spi, key) in self.keys.items():
             self.disk.associations.setdefault((home_address, spi), SecurityAssociation(home_address, spi, key))
-        machine = core.Backend(self.settings, copy.deepcopy(self.disk.state(self.settings.lease_ms)), self.clock.now())
+        machine = core.Backend(self.settings, copy.deepcopy(self.disk.load()), self.clock.now())
         self.process = Process(self.world, self.clock, machine, self._apply)
         self.process.arm()
 
@@ -191,7 +151,7 @@ class Backend:
             return
         if process.core is None:
             return
-        self.disk.commit(persist)
+        self.disk.commit([persist])
         if process.alive:
             process.feed(inputs.Persisted(persist.batch))
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from closedloop_nf.ha_b.store.memory import MemoryStore
 from closedloop_nf.ha_pp import events
 from closedloop_nf.ha_pp.registration import Registrar
 
 from tests.simulation.__main__ import main, one
-from tests.simulation.backend import Disk
 from tests.simulation.history import History
 from tests.simulation.packet_processor import Host
 
@@ -49,9 +49,9 @@ def test_a_kernel_that_ignores_the_lease_is_found(monkeypatch: pytest.MonkeyPatc
 
 def test_a_disk_that_forgets_commits_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is acknowledged must be durable: a store that says done and drops one commit in ten loses it."""
-    commit: Callable[..., None] = Disk.commit
+    commit: Callable[..., None] = MemoryStore.commit
     chance = random.Random(1)
-    monkeypatch.setattr(Disk, "commit", lambda disk, persist: commit(disk, persist) if chance.random() > 0.1 else None)
+    monkeypatch.setattr(MemoryStore, "commit", lambda disk, batches: commit(disk, batches) if chance.random() > 0.1 else None)
     found = first_broken(500)
     assert found is not None
     assert "durable" in found
