@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
+from closedloop_loop.errors import CommandError
+
 T = TypeVar("T")
 
 MAX_OCTETS = 4 * 2**20
 
 
-class FileError(Exception):
+class FileError(CommandError):
     """What is wrong in a file, in one line: file, field, what was found, what to do."""
 
     def __init__(self, path: str | Path, field: str, problem: str) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-SUMMARY: Final = (
-    "Receive VES events over HTTPS and record them: the event source closedloop.mobility.ves on its own."
-)
+SUMMARY: Final = "Receive VES events over HTTPS and record them: the event source closedloop.mobility.ves on its own."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

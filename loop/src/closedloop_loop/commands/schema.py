@@ -1,0 +1,23 @@
+"""`closedloop schema`: the JSON schemas of what the loop reads and writes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from closedloop_loop import onset
+from closedloop_loop.policy import load
+
+SUMMARY: Final = "Print the JSON schema of the control loop message or of a policy file."
+SCHEMAS: Final[dict[str, Callable[[], dict[str, Any]]]] = {"onset": onset.schema, "policy": load.schema}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("of", choices=sorted(SCHEMAS))
+
+
+def run(args: argparse.Namespace) -> int:
+    print(json.dumps(SCHEMAS[args.of](), indent=2, sort_keys=True))
+    return 0
