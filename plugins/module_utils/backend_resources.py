@@ -9,13 +9,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.closedloop.mobility.plugins.module_utils.backend_api import API_ARGUMENTS, ApiError, BackendApi, wait_until
+from ansible_collections.closedloop.mobility.plugins.module_utils.backend_api import (
+    API_ARGUMENTS,
+    ApiError,
+    BackendApi,
+    Unreachable,
+    wait_until,
+)
 from ansible_collections.closedloop.mobility.plugins.module_utils.links import plain_address
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
+from ansible_collections.closedloop.mobility.plugins.module_utils.processes import running
+
+LAST_WORDS = 600
 
 HOME_AGENT_INFO_ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
     "name": {"type": "str"},
+    "process_record": {"type": "path"},
     "wait_for": {"type": "str", "choices": ["answer", "ready", "serving", "stopped", "empty"], "default": "answer"},
     "timeout_ms": {"type": "int", "default": 10000},
 }
@@ -58,6 +68,7 @@ MOBILE_NODE_CHECKS: dict[str, Any] = {
 def home_agent_info(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     """The home agents, once the condition is met. In check mode what there is at the moment, perhaps nothing."""
     name, condition = params["name"], "answer" if check_mode else params["wait_for"]
+    record = Path(params["process_record"]) if params["process_record"] else None
     found: list[dict[str, Any]] = []
 
     def met() -> tuple[bool, str]:
@@ -65,9 +76,32 @@ def home_agent_info(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         found[:] = [agent for agent in agents if name in (None, agent["name"])]
         return _agent_condition(condition, found), _agents_text(name, found)
 
+    def met_or_ended() -> tuple[bool, str]:
+        try:
+            done, text = met()
+        except Unreachable:
+            _still_runs(record)
+            raise
+        if not done:
+            _still_runs(record)
+        return done, text
+
     with BackendApi(params) as api:
-        waited_ms = _wait(met, params, f"home agent {name or '(any)'} {condition}", check_mode=check_mode)
+        waited_ms = _wait(met_or_ended, params, f"home agent {name or '(any)'} {condition}", check_mode=check_mode)
     return Outcome(values={"home_agents": found, "waited_ms": waited_ms})
+
+
+def _still_runs(record: Path | None) -> None:
+    """Raise what the process said last where it has ended: there is nothing more to wait for."""
+    if record is None or running(record.parent, record.stem) is not None:
+        return
+    log = record.with_suffix(".log")
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
+    except OSError:
+        lines = []
+    last = lines[0][-LAST_WORDS:] if lines else ""
+    raise MobilityError(f"process {record.stem} has ended instead of getting ready; the last line of {log} is {last!r}")
 
 
 def _wait(met: Any, params: dict[str, Any], what: str, *, check_mode: bool) -> int:

@@ -28,6 +28,11 @@ options:
     type: str
     choices: [answer, ready, serving, stopped, empty]
     default: answer
+  process_record:
+    description:
+      - Record of the process that is waited for, as M(closedloop.mobility.netns_process) keeps it.
+      - When the process has ended the waiting ends too, with the last line of its log.
+    type: path
   timeout_ms:
     description: Milliseconds after which a condition that is not met is an error. So long it is also tried to reach HA-B.
     type: int

@@ -175,6 +175,15 @@ def test_an_api_that_is_out_of_reach_is_an_error_with_a_remedy_and_in_check_mode
     assert _agents(backend, url="http://127.0.0.1:9", check_mode=True).values["home_agents"] == []
 
 
+def test_waiting_ends_when_the_process_has_ended_and_tells_its_last_words(backend: FakeBackend, tmp_path: Path) -> None:
+    (tmp_path / "ha-pp.log").write_text("starting\nha-pp.yml: home_link: is missing; \x1b[31madd it\n", encoding="utf-8")
+    record = str(tmp_path / "ha-pp.json")
+    with pytest.raises(MobilityError, match=r"process ha-pp has ended .* is 'ha-pp.yml: home_link: is missing; \\x1b\[31madd it'"):
+        _agents(backend, name="b", wait_for="ready", process_record=record)
+    with pytest.raises(MobilityError, match="process ha-pp has ended"):
+        _agents(backend, url="http://127.0.0.1:9", process_record=record)
+
+
 def test_bindings_come_page_by_page(backend: FakeBackend) -> None:
     backend.bindings = [_binding(f"2001:db8:100::{number}") for number in range(1, 6)]
     assert len(_bindings(backend).values["bindings"]) == 5
