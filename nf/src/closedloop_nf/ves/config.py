@@ -20,7 +20,7 @@ class VesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     url: Annotated[str, Meta(description="The collector, like https://collector.example:8443; /eventListener/v7 is added.")]
     tls: Annotated[TlsClientConfig, Meta(description="The collector's authority, and a client certificate where that authenticates.")]
-    username: Annotated[str | None, Meta(pattern="^[!-9;-~]{1,255}$", description="User of HTTP basic authentication, without ':'.")] = None
+    username: Annotated[str, Meta(pattern="^[!-9;-~]{1,255}$", description="User of HTTP basic authentication, without ':'.")] | None = None
     password_file: Annotated[Path | None, Meta(description="File with that user's password.")] = None
     queue: Annotated[Path, Meta(description="SQLite file in which events wait for the collector; this process's own.")]
     max_events: Annotated[
