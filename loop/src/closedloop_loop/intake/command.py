@@ -12,10 +12,12 @@ import signal
 import sys
 from typing import Final
 
+import uvloop
+
 from closedloop_loop.errors import CommandError
 from closedloop_loop.intake import config, credentials, pipeline
 from closedloop_loop.intake.collector import Collector, check
-from closedloop_loop.intake.config import VesConfig
+from closedloop_loop.intake.config import CommandConfig
 
 log: Final = logging.getLogger("closedloop_loop.ves")
 
@@ -26,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Exit status. Raises CommandError (FileError is one) when the configuration is refused or the recording cannot be written."""
     try:
         if options.schema:
-            print(json.dumps(config.schema(), indent=2))
+            print(json.dumps(config.schema(CommandConfig), indent=2))
         elif options.credential is not None:
             print(credentials.line(options.credential, _password()))
         elif options.config is None:
@@ -36,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
             check(settings)
             if not options.check:
                 _log_to_stderr(settings.log_level)
-                asyncio.run(serve(settings))
+                uvloop.run(serve(settings))
     except ValueError as error:
         raise CommandError(f"--credential: {error}") from None
     except OSError as error:
@@ -44,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def serve(settings: VesConfig) -> None:
+async def serve(settings: CommandConfig) -> None:
     """Until SIGTERM or SIGINT. Raises FileError before the port is open, OSError when the recording cannot be written."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

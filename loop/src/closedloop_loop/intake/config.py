@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -38,19 +38,19 @@ class VesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         msgspec.Meta(description="SQLite file with the events that are not finished; created where absent, for one process at a time."),
     ]
     host: Annotated[
-        str, msgspec.Meta(min_length=1, max_length=253, description="Address or name to listen at; V(::) is every address, IPv4 too.")
+        str, msgspec.Meta(min_length=1, max_length=253, description="Address or name to listen at; `::` is every address, IPv4 too.")
     ] = "::"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="TCP port; 0 lets the kernel choose one.")] = 8443
-    tls: Annotated[Tls | None, msgspec.Meta(description="Files of the TLS server. Required unless O(insecure=true).")] = None
+    tls: Annotated[Tls | None, msgspec.Meta(description="Files of the TLS server. Required unless insecure is true.")] = None
     credentials: Annotated[
         FilePath | None,
         msgspec.Meta(
             description="File with the senders' names and password hashes, one a line, as `closedloop ves --credential NAME` prints them."
-            " Required unless O(tls.client_ca) is given or O(insecure=true)."
+            " Required unless tls.client_ca is given or insecure is true."
         ),
     ] = None
     insecure: Annotated[
-        bool, msgspec.Meta(description="Permit to leave out O(tls), or authentication, or both. For tests on one machine only.")
+        bool, msgspec.Meta(description="Permit to leave out tls, or authentication, or both. For tests on one machine only.")
     ] = False
     record: Annotated[
         FilePath | None, msgspec.Meta(description="File to which every event is appended as a line of JSON, for `closedloop replay`.")
@@ -67,9 +67,6 @@ class VesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         int,
         msgspec.Meta(ge=0, le=10_000_000, description="How many of the latest events are known again when they are sent a second time."),
     ] = 100_000
-    log_level: Annotated[
-        str, msgspec.Meta(pattern="^(debug|info|warning|error)$", description="Least severity logged by `closedloop ves`.")
-    ] = "info"
 
     def __post_init__(self) -> None:
         if self.insecure:
@@ -80,21 +77,48 @@ class VesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError("nobody is authenticated: give credentials or tls.client_ca, or say `insecure: true` to let everybody send")
 
 
-def load(path: str | Path) -> VesConfig:
+class CommandConfig(VesConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Configuration file of `closedloop ves`."""
+
+    log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$", description="Least severity logged.")] = "info"
+
+
+class SourceConfig(VesConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Arguments of the event source `closedloop.mobility.ves`."""
+
+    policy: Annotated[
+        FilePath | None,
+        msgspec.Meta(
+            description="Policy file whose loops decide: the rulebook gets their onsets, as `event.onset`. Without it the rulebook gets every"
+            " fault, measurement and heartbeat, as `event.record`."
+        ),
+    ] = None
+    feedback: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Finish an event only when ansible-rulebook has stored what came of it; it needs a rulebook with persistence."
+        ),
+    ] = False
+
+
+C = TypeVar("C", bound=VesConfig)
+
+
+def load(path: str | Path) -> CommandConfig:
     """From a YAML file. Raises FileError."""
-    return resolve(files.load(path, VesConfig), Path(path).absolute().parent)
+    return resolve(files.load(path, CommandConfig), Path(path).absolute().parent)
 
 
-def from_arguments(arguments: Mapping[str, Any]) -> VesConfig:
+def from_arguments(arguments: Mapping[str, Any]) -> SourceConfig:
     """From the arguments of the event source. Raises FileError."""
     try:
         text = json.dumps(dict(arguments), allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise FileError(NOT_A_FILE, "(arguments)", "hold something that is no plain text, number, truth value or mapping") from None
-    return resolve(files.parse(text, VesConfig, NOT_A_FILE), Path.cwd())
+    return resolve(files.parse(text, SourceConfig, NOT_A_FILE), Path.cwd())
 
 
-def resolve(config: VesConfig, folder: Path) -> VesConfig:
+def resolve(config: C, folder: Path) -> C:
     """The same with absolute paths."""
 
     def absolute(name: str | None) -> str | None:
@@ -103,11 +127,17 @@ def resolve(config: VesConfig, folder: Path) -> VesConfig:
     tls = config.tls
     if tls is not None:
         tls = msgspec.structs.replace(tls, certificate=absolute(tls.certificate), key=absolute(tls.key), client_ca=absolute(tls.client_ca))
+    policy = {"policy": absolute(config.policy)} if isinstance(config, SourceConfig) else {}
     return msgspec.structs.replace(
-        config, tls=tls, journal=absolute(config.journal), credentials=absolute(config.credentials), record=absolute(config.record)
+        config,
+        tls=tls,
+        journal=absolute(config.journal),
+        credentials=absolute(config.credentials),
+        record=absolute(config.record),
+        **policy,
     )
 
 
-def schema() -> dict[str, Any]:
-    """JSON schema of the configuration."""
-    return msgspec.json.schema(VesConfig)
+def schema(type_: type[VesConfig]) -> dict[str, Any]:
+    """JSON schema of a configuration."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(type_)}
