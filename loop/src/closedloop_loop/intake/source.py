@@ -7,10 +7,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from closedloop_loop.files import FileError
 from closedloop_loop.intake import config, pipeline
 from closedloop_loop.intake.collector import Collector
 from closedloop_loop.intake.pipeline import Put, Scalars
-from closedloop_loop.policy.load import load as load_policy
+from closedloop_loop.policy.load import load_policy
 
 log: Final = logging.getLogger("closedloop_loop.source")
 
@@ -28,7 +29,7 @@ async def run(queue: Queue, arguments: Mapping[str, Any], feedback: asyncio.Queu
     """
     settings = config.from_arguments(arguments)
     if settings.feedback and feedback is None:
-        raise config.FileError(config.NOT_A_FILE, "feedback", "is true, but ansible-rulebook offers none; update it, or leave feedback out")
+        raise FileError(config.NOT_A_FILE, "feedback", "is true, but ansible-rulebook offers none; update it, or leave feedback out")
     policy = load_policy(settings.policy) if settings.policy is not None else None
     recorder = pipeline.Recorder(settings.record) if settings.record is not None else None
     try:
