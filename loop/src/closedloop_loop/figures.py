@@ -2,7 +2,8 @@
 
 | figure | from | unit |
 |---|---|---|
-| `cpu_percent` | mean of `cpuUsageArray[].percentUsage` | % |
+| `cpu_percent.<identifier>` | `cpuUsageArray[].percentUsage` | % |
+| `cpu_percent` | the highest of the former | % |
 | `memory_percent` | highest of `memoryUsageArray[]`: `percentMemoryUsage`, else used / (used + free) | % |
 | `bindings` | `concurrentSessions` | |
 | `binding_updates_per_s` | `requestRate` | 1/s |
@@ -10,8 +11,11 @@
 | `received_mbps`, `transmitted_mbps` | sums of the former | Mbit/s |
 | `utilization_percent.<interface>` | the higher of `receivedUtilization` and `transmittedUtilization`, else of rate / `speed` | % |
 | `utilization_percent` | the highest of the former | % |
+| `from_node_mbps.<home address>`, `to_node_mbps.<home address>` | `additionalMeasurements` named mobileNode, as HA-PP sends them | Mbit/s |
+| `<name>.<label>` | other `additionalMeasurements`: name, and key of its hashMap | |
 | `<name>` | `additionalFields`, where key and value are a figure's | |
-| `<name>.<label>` | `additionalMeasurements`: name, key of its hashMap; `mobile_node_mbps.<home address>` is throughput per mobile node | |
+
+Names in camel case become snake case: mobileNodesWithTraffic is `mobile_nodes_with_traffic`.
 
 What is not in the table is dropped, as are interfaces whose values are suspect and text that the allow-list refuses.
 """
@@ -27,7 +31,9 @@ from closedloop_loop.names import is_figure, is_name
 MAX_FIGURES: Final = 32_768
 """Figures of one event: ten thousand mobile nodes with three each. An event with more is refused."""
 LARGEST: Final = 1e15
+MOBILE_NODE: Final = "mobile_node"
 
+_CAPITAL = re.compile(r"(?<=[a-z0-9])[A-Z]")
 _DECIMAL = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,16})?")
 
 
@@ -60,7 +66,7 @@ def read(fields: Mapping[str, Any], interval_s: float) -> dict[str, float]:
 
 
 def _all(fields: Mapping[str, Any], interval_s: float) -> Iterator[tuple[str, float]]:
-    yield from _additional(fields)  # first: what VES itself defines wins over a field of the same name
+    yield from _additional(fields, interval_s)  # first: what VES itself defines wins over a field of the same name
     yield from _processor(fields)
     yield from _interfaces(fields, interval_s)
     for key, name in (("concurrentSessions", "bindings"), ("requestRate", "binding_updates_per_s")):
@@ -75,9 +81,14 @@ def _objects(fields: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
 
 
 def _processor(fields: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    processors = [value for item in _objects(fields, "cpuUsageArray") if (value := number(item.get("percentUsage"))) is not None]
+    processors = []
+    for item in _objects(fields, "cpuUsageArray"):
+        if (percent := number(item.get("percentUsage"))) is not None:
+            processors.append(percent)
+            if is_name(identifier := item.get("cpuIdentifier")):
+                yield f"cpu_percent.{identifier}", percent
     if processors:
-        yield "cpu_percent", sum(processors) / len(processors)
+        yield "cpu_percent", max(processors)
     memories = [value for item in _objects(fields, "memoryUsageArray") if (value := _memory_percent(item)) is not None]
     if memories:
         yield "memory_percent", max(memories)
@@ -121,16 +132,32 @@ def _utilization(item: Mapping[str, Any], rates_mbps: list[float]) -> float | No
     return 100 * max(rates_mbps) / speed_mbps if speed_mbps and rates_mbps else None
 
 
-def _additional(fields: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def _additional(fields: Mapping[str, Any], interval_s: float) -> Iterator[tuple[str, float]]:
     extra = fields.get("additionalFields")
     if isinstance(extra, dict):
         for key, text in extra.items():
-            if is_figure(key) and (value := decimal(text)) is not None:
-                yield key, value
+            if is_figure(name := _snake(key)) and (value := decimal(text)) is not None:
+                yield name, value
     for item in _objects(fields, "additionalMeasurements"):
-        name, values = item.get("name"), item.get("hashMap")
+        name, values = _snake(item.get("name")), item.get("hashMap")
         if not is_figure(name) or "." in name or not isinstance(values, dict):
+            continue
+        if name == MOBILE_NODE:
+            yield from _mobile_node(values, interval_s)
             continue
         for label, text in values.items():
             if is_name(label) and is_figure(figure := f"{name}.{label}") and (value := decimal(text)) is not None:
                 yield figure, value
+
+
+def _mobile_node(values: Mapping[str, Any], interval_s: float) -> Iterator[tuple[str, float]]:
+    home_address = values.get("homeAddress")
+    if is_name(home_address):
+        for direction in ("from", "to"):
+            if (octets := decimal(values.get(f"{direction}NodeOctetsDelta"))) is not None:
+                yield f"{direction}_node_mbps.{home_address}", octets * 8 / interval_s / 1e6
+
+
+def _snake(key: Any) -> str:
+    """camelCase to snake_case; what is no text, or too long for a figure, to nothing."""
+    return _CAPITAL.sub(lambda found: "_" + found[0].lower(), key) if type(key) is str and len(key) <= 256 else ""

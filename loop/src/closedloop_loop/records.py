@@ -20,8 +20,10 @@ ATTRIBUTES: Final = {
     "generic-vnf.vnf-name": "vnf_name",
     "vf-module.vf-module-name": "vf_module_name",
     "vserver.vserver-name": "vserver_name",
+    "region": "cloud_region_id",
 }
-"""Keys of A&AI, ONAP's inventory, that an event may carry in `alarmAdditionalInformation` or `additionalFields`, and our names for them."""
+"""Keys of A&AI, ONAP's inventory, that an event may carry in `alarmAdditionalInformation` or `additionalFields`, and our names for them.
+`region` is what HA-B and HA-PP say."""
 
 MAX_INTERVAL_S: Final = 86_400.0
 Interval = Annotated[float, msgspec.Meta(ge=0, le=MAX_INTERVAL_S)]
@@ -75,7 +77,11 @@ class Heartbeat(Record, frozen=True, tag="heartbeat"):
     interval_s: Interval = 0.0
 
 
-AnyRecord: TypeAlias = FaultRaised | FaultCleared | Measurement | Heartbeat
+class OutOfService(Record, frozen=True, tag="out_of_service"):
+    """`stateChange` by which a function tells of itself that it stops: no heartbeat of it is to be expected."""
+
+
+AnyRecord: TypeAlias = FaultRaised | FaultCleared | Measurement | Heartbeat | OutOfService
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -124,8 +130,10 @@ def _from_event(event: Any) -> AnyRecord | Rejected:
         case "heartbeat":
             fields = event.get("heartbeatFields")
             return _heartbeat(_header(header), fields if isinstance(fields, dict) else {})
+        case "stateChange":
+            return _state_change(header, _object(event, "stateChangeFields"))
         case str():
-            return Rejected("commonEventHeader.domain: analytics uses fault, measurement and heartbeat", other=True)
+            return Rejected("commonEventHeader.domain: analytics uses fault, measurement, heartbeat and stateChange", other=True)
     raise _Refusal("commonEventHeader.domain: expected text")
 
 
@@ -155,6 +163,12 @@ def _heartbeat(header: dict[str, Any], fields: dict[str, Any]) -> Heartbeat:
     header["attributes"] = _attributes(fields.get("additionalFields"))
     interval_s = _interval(fields, "heartbeatInterval", "heartbeatFields") if "heartbeatInterval" in fields else 0.0
     return Heartbeat(**header, interval_s=interval_s)
+
+
+def _state_change(header: dict[str, Any], fields: dict[str, Any]) -> OutOfService | Rejected:
+    if fields.get("newState") != "outOfService" or header.get("reportingEntityName") != header.get("sourceName"):
+        return Rejected("stateChangeFields: analytics uses what a function tells of its own end", other=True)
+    return OutOfService(**_header(header), attributes=_attributes(fields.get("additionalFields")))
 
 
 def _header(header: dict[str, Any]) -> dict[str, Any]:

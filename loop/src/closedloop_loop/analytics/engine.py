@@ -26,10 +26,10 @@ from closedloop_loop.analytics.threshold import ThresholdDetector
 from closedloop_loop.clock import Instant
 from closedloop_loop.onset import Onset
 from closedloop_loop.policy import model
-from closedloop_loop.records import AnyRecord, FaultCleared, FaultRaised, Heartbeat, Measurement
+from closedloop_loop.records import AnyRecord, FaultCleared, FaultRaised, Heartbeat, Measurement, OutOfService
 
 DUMP_VERSION: Final = 1
-SAME_MOMENT_S: Final = 1e-6
+SAME_MOMENT_S: Final = 1e-5
 """A timer that rings this much early has rung; the sum of two floats is not exact."""
 MAX_REMEMBERED_SOURCES: Final = 20_000
 
@@ -61,7 +61,7 @@ class Analytics:
         self._detectors = {loop.name: detector(loop) for loop in policy.loops}
         self._by_kind: dict[type, list[tuple[str, AnyDetector]]] = {
             kind: [(name, found) for name, found in self._detectors.items() if uses(found.condition, kind)]
-            for kind in (FaultRaised, FaultCleared, Measurement, Heartbeat)
+            for kind in (FaultRaised, FaultCleared, Measurement, Heartbeat, OutOfService)
         }
         self._scopes = {loop.name: _pattern(loop.scope.sources) for loop in policy.loops}
         self._in_scope: dict[tuple[str, str], bool] = {}
@@ -187,7 +187,7 @@ def uses(condition: model.Condition, kind: type) -> bool:
         case model.Fault():
             return kind in (FaultRaised, FaultCleared)
         case model.HeartbeatLost():
-            return kind is Heartbeat
+            return kind in (Heartbeat, OutOfService)
         case _:
             return kind is Measurement
 

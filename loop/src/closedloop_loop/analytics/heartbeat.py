@@ -1,7 +1,8 @@
 """Heartbeat lost: a source that has sent one is silent for `missed` intervals.
 
 The time of arrival counts, not the sender's clock, so a clock that steps raises no alarm. A heartbeat that is late shows that the source
-was alive when it was sent and puts the alarm off by its delay at most.
+was alive when it was sent and puts the alarm off by its delay at most. A source that says that it stops is watched again from its next
+heartbeat on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import msgspec
 
 from closedloop_loop.analytics.detector import Detector, Reading, Subject
 from closedloop_loop.policy import model
-from closedloop_loop.records import AnyRecord, Heartbeat
+from closedloop_loop.records import AnyRecord, Heartbeat, OutOfService
 
 REASON = "heartbeat_lost"
 
@@ -32,9 +33,12 @@ class HeartbeatDetector(Detector[HeartbeatSubject, model.HeartbeatLost]):
     subject = HeartbeatSubject
 
     def key(self, record: AnyRecord) -> str | None:
-        return record.source if isinstance(record, Heartbeat) else None
+        return record.source if isinstance(record, Heartbeat | OutOfService) else None
 
     def observe(self, subject: HeartbeatSubject, record: AnyRecord, t: float) -> tuple[bool, int] | None:
+        if isinstance(record, OutOfService):
+            subject.interval_s, subject.lost = 0.0, False
+            return False, record.time_us
         assert isinstance(record, Heartbeat)  # key() lets nothing else pass
         if record.identity == subject.last:
             return None  # the same one again: delivered twice, or after a restart of ours

@@ -39,7 +39,7 @@ class Solution(msgspec.Struct, frozen=True):
 
 
 def system(u: float, scheme: Scheme) -> float:
-    """Unavailability of a scheme whose units have unavailability u, 0 < u < 1. All terms have one sign, so small results keep their digits."""
+    """Unavailability of a scheme whose units have unavailability u, 0 < u < 1. Terms of one sign only: small results keep their digits."""
     n = scheme.units
     logs = (
         math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * math.log(u) + (n - i) * math.log1p(-u)

@@ -95,7 +95,9 @@ def submit(view: View, policy: Policy, onset: Onset, inventory: Inventory | None
             due_us=None,
         )
     else:
-        settled = moved(known, State.DENIED, now_us, "denied", reason=verdict.reason, guard=verdict.guard, due_us=verdict.until_us)
+        settled = moved(
+            known, State.DENIED, now_us, "denied", action=loop.action, reason=verdict.reason, guard=verdict.guard, due_us=verdict.until_us
+        )
     return Step(settled, (settled,))
 
 
@@ -237,7 +239,18 @@ def finish(view: View, request_id: str, token: int, succeeded: bool, message: st
         done = moved(held, State.SUCCEEDED, now_us, "succeeded", finished_us=now_us, message=text, lease_until_us=None, deadline_us=None)
     else:
         done = _failed(held, text, now_us)
-    return Step(done, (done,))
+    return Step(done, (done, *(_superseded(other, done, now_us) for other in view.open() if succeeded and _same(other, done))))
+
+
+def _same(other: Operation, done: Operation) -> bool:
+    """Whether it waits to do to the target what has been done: two loops (fault and heartbeat_lost, say) had noticed the same trouble."""
+    waits = other.state in (State.PENDING, State.RETRYING, State.DENIED) and other.attempt == other.resumptions == 0
+    return waits and other.target == done.target and other.action == done.action and other.request_id != done.request_id
+
+
+def _superseded(other: Operation, done: Operation, now_us: int) -> Operation:
+    message = f"operation {done.request_id} has done it"
+    return moved(other, State.CANCELLED, now_us, "superseded", finished_us=now_us, due_us=None, message=message)
 
 
 def acknowledge(view: View, request_id: str, now_us: int) -> Step:

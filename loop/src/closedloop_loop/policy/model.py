@@ -156,7 +156,9 @@ class Guards(_Part, frozen=True, kw_only=True):
     max_instances: Annotated[int, Meta(ge=1, le=100_000, description="Modules that a scale_out or failover may lead to.")] = 16
     frequency: Annotated[list[Frequency], Meta(max_length=8)] = []
     blackout: Annotated[list[Blackout], Meta(max_length=64)] = []
-    recheck_s: Annotated[PositiveSeconds, Meta(description="A denial that names no end itself is looked at again after so long.")] = 30.0
+    recheck_s: Annotated[
+        float, Meta(ge=0.1, le=86_400, description="A denial that names no end itself is looked at again after so long.")
+    ] = 30.0
 
     def __post_init__(self) -> None:
         if self.min_instances > self.max_instances:

@@ -1,4 +1,4 @@
-"""The contract of a store. All engines pass the same tests (tests/unit/loop/operations/test_store_contract.py)."""
+"""The contract of a store. All engines pass the same tests (tests/daemons/loop/test_operations_store.py)."""
 
 from __future__ import annotations
 
