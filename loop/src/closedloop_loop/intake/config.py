@@ -89,8 +89,8 @@ class SourceConfig(VesConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     policy: Annotated[
         FilePath | None,
         msgspec.Meta(
-            description="Policy file whose loops decide: the rulebook gets their onsets, as `event.onset`. Without it the rulebook gets every"
-            " fault, measurement and heartbeat, as `event.record`."
+            description="Policy file whose loops decide: the rulebook gets their onsets, as `event.onset`. Without it the rulebook gets"
+            " every fault, measurement and heartbeat, as `event.record`."
         ),
     ] = None
     feedback: Annotated[
@@ -127,15 +127,9 @@ def resolve(config: C, folder: Path) -> C:
     tls = config.tls
     if tls is not None:
         tls = msgspec.structs.replace(tls, certificate=absolute(tls.certificate), key=absolute(tls.key), client_ca=absolute(tls.client_ca))
-    policy = {"policy": absolute(config.policy)} if isinstance(config, SourceConfig) else {}
-    return msgspec.structs.replace(
-        config,
-        tls=tls,
-        journal=absolute(config.journal),
-        credentials=absolute(config.credentials),
-        record=absolute(config.record),
-        **policy,
-    )
+    names = ("journal", "credentials", "record", "policy")
+    paths = {name: absolute(getattr(config, name)) for name in names if hasattr(config, name)}
+    return msgspec.structs.replace(config, tls=tls, **paths)
 
 
 def schema(type_: type[VesConfig]) -> dict[str, Any]:
