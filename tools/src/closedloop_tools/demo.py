@@ -100,6 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             started=started,
         )
         timeline.draw(told, folder / "timeline.png")
+    except KeyboardInterrupt:
+        print("\ndemo: stopped. The lab is left as it is; the next demo tears it down.", file=sys.stderr)
+        return 130
     except (PlaybookFailed, TrafficLost) as error:
         print(f"\ndemo: {error}\nThe lab is left as it is; the next demo tears it down.", file=sys.stderr)
         return 1

@@ -55,7 +55,16 @@ class Playbook:
             "ANSIBLE_CALLBACKS_ENABLED": "task_times",
             "CLOSEDLOOP_TASK_TIMES": str(self._times),
         }
-        argv = [str(_BIN / "ansible-playbook"), f"playbooks/{book}.yml", "--extra-vars", json.dumps(dict(variables))]
+        # It ends with this process: a playbook that outlives a killed demo would meet the next one.
+        argv = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            str(_BIN / "ansible-playbook"),
+            f"playbooks/{book}.yml",
+            "--extra-vars",
+            json.dumps(dict(variables)),
+        ]
         self.begin_ns = time.monotonic_ns()
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)

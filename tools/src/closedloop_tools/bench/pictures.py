@@ -79,7 +79,7 @@ def _throughputs(panel: Axes, figures: Mapping[str, Sequence[float]]) -> None:
             x = group * 4 + number
             panel.bar(x, sorted(values)[len(values) // 2], color=PALE if prefix == "plain" else VALUE, width=0.8)
             panel.plot([x] * len(values), values, "o", color="black", markersize=3)
-            panel.text(x, 0, label, rotation=90, color="white", ha="center", va="bottom", fontsize=8)
+            panel.text(x, 0.15, label, rotation=90, color="white", ha="center", va="bottom", fontsize=8)
         panel.text(group * 4 + 1, -0.04, text, ha="center", va="top", transform=panel.get_xaxis_transform())
     panel.set_xticks([])
     panel.set_ylabel("Gbit/s")
@@ -96,4 +96,4 @@ def _aim(panel: Axes, aim: Aim | None, *, vertical: bool) -> None:
         panel.text(value, 0.02, f" {text}", color=AIM, rotation=90, ha="right", va="bottom")
     else:
         panel.axhline(value, color=AIM, linestyle="--", linewidth=1)
-        panel.text(0.5, value, text, color=AIM, ha="left", va="bottom")
+        panel.text(0.55, value, text, color=AIM, ha="left", va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 2})
