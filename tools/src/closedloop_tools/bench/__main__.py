@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[Path], list[dict[str, Value]]]] = {
     "forwarding": forwarding.measure,
     "failover_cold": outages.failover_cold,
     "failover_standby": outages.failover_standby,
+    "failover_per_instance": outages.failover_per_instance,
     "handover": outages.handover,
 }
 

@@ -16,6 +16,7 @@ AIMS: dict[str, Aim] = {
     "bindings_10k_throughput_ratio": at_least(0.95),
     "failover_cold_outage_ms": at_most(2000),
     "failover_standby_outage_ms": at_most(300),
+    "failover_per_instance_outage_ms": at_most(300),
     "handover_outage_ms": at_most(50),
 }
 

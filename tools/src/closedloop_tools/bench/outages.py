@@ -1,4 +1,4 @@
-"""Parts `failover_cold`, `failover_standby` and `handover`: how long a mobile node's traffic is gone, in the lab.
+"""Parts `failover_cold`, `failover_standby`, `failover_per_instance` and `handover`: how long a mobile node's traffic is gone, in the lab.
 
 Each run kills the serving HA-PP (SIGKILL) and starts playbooks/failover.yml at that moment, or starts playbooks/move.yml, while packets
 1 ms apart go both ways. A run that fails is reported as failed, and the lab is built anew for the next one.
@@ -6,6 +6,7 @@ Each run kills the serving HA-PP (SIGKILL) and starts playbooks/failover.yml at 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,11 @@ def failover_standby(_folder: Path) -> list[dict[str, Value]]:
     return _failovers("failover_standby", "standby")
 
 
+def failover_per_instance(_folder: Path) -> list[dict[str, Value]]:
+    """As with a standby, but every HA-PP has its own address: the mobile node is sent to the new one (RFC 5142) and registers there."""
+    return _failovers("failover_per_instance", "standby", "per_instance")
+
+
 def handover(_folder: Path) -> list[dict[str, Value]]:
     """The mobile node goes to and fro between the visited links."""
     with _lab(redundancy="cold", home_agent_address="shared") as lab:
@@ -42,8 +48,8 @@ def handover(_folder: Path) -> list[dict[str, Value]]:
         return [_run("handover", number, lab, to(LINKS[number % 2])) for number in range(RUNS)]
 
 
-def _failovers(part: str, redundancy: str) -> list[dict[str, Value]]:
-    with _lab(redundancy=redundancy, home_agent_address="shared") as lab:
+def _failovers(part: str, redundancy: str, home_agent_address: str = "shared") -> list[dict[str, Value]]:
+    with _lab(redundancy=redundancy, home_agent_address=home_agent_address) as lab:
         return [_run(part, number, lab, lambda traffic: scenes.failover(lab, traffic)) for number in range(RUNS)]
 
 
@@ -59,7 +65,7 @@ def _lab(**variables: str) -> Iterator[Lab]:
 
 
 def _run(part: str, number: int, lab: Lab, play: Callable[[Traffic], Scene]) -> dict[str, Value]:
-    outcome: dict[str, Value] = {"part": part, "run": str(number + 1), "failed": False}
+    outcome: dict[str, Value] = {"part": part, "run": str(number + 1), "failed": False, "load_average": os.getloadavg()[0]}
     try:
         with Traffic(lab, MOBILE_NODE) as traffic:
             scene = play(traffic)

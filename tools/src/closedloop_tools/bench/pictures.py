@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 VALUE, AIM, PALE = "#1d6fa5", "#d1495b", "#8a96a0"
-_OUTAGES = ("failover_cold_outage_ms", "failover_standby_outage_ms", "handover_outage_ms")
+_OUTAGES = ("failover_cold_outage_ms", "failover_standby_outage_ms", "failover_per_instance_outage_ms", "handover_outage_ms")
 _THROUGHPUTS = {"plain": "plain routing", "tunnel": "tunnel", "bindings_10k": "tunnel beside\n10 000 bindings"}
 
 
