@@ -24,9 +24,9 @@ class GroupSubject(Subject, kw_only=True):
     """The source that is farthest out."""
     value: float = 0.0
 
-    def means(self, at_least: int) -> dict[str, float]:
-        """Of the sources with enough samples."""
-        return {name: mean for name, samples in self.sources.items() if (mean := samples.mean(at_least)) is not None}
+    def means(self, at_least: int, since: float) -> dict[str, float]:
+        """Of the sources with enough samples after `since`."""
+        return {name: mean for name, samples in self.sources.items() if (mean := samples.mean(at_least, since)) is not None}
 
 
 W = TypeVar("W", model.Threshold, model.Imbalance)
@@ -50,14 +50,14 @@ class GroupDetector(Detector[GroupSubject, W]):
             return None
         subject.sources.pop(record.source, None)
         subject.sources[record.source] = samples
-        on = self.judge(subject)
+        on = self.judge(subject, t)
         return None if on is None else (on, record.time_us)
 
     def lapse(self, subject: GroupSubject, t: float) -> tuple[bool, str, int | None] | None:
         silent = [name for name, samples in subject.sources.items() if samples.arrived + self.condition.patience_s <= t]
         for name in silent:
             del subject.sources[name]
-        on = self.judge(subject) if subject.sources else False
+        on = self.judge(subject, t) if subject.sources else False
         return None if on is None else (on, f"silence|{silent[0]}|{t:.6f}", None)
 
     def expiry(self, subject: GroupSubject) -> float | None:
@@ -87,7 +87,7 @@ class GroupDetector(Detector[GroupSubject, W]):
         for samples in subject.sources.values():
             samples.arrived = t
 
-    def judge(self, subject: GroupSubject) -> bool | None:
+    def judge(self, subject: GroupSubject, t: float) -> bool | None:
         """The signal; sets the subject's target and value."""
         raise NotImplementedError
 
@@ -99,8 +99,8 @@ class GroupDetector(Detector[GroupSubject, W]):
 class MeanDetector(GroupDetector[model.Threshold]):
     """The mean of all sources past a level. The target is the busiest source of an overload, the idlest of an underload."""
 
-    def judge(self, subject: GroupSubject) -> bool | None:
-        means = subject.means(self.condition.samples)
+    def judge(self, subject: GroupSubject, t: float) -> bool | None:
+        means = subject.means(self.condition.samples, t - self.condition.window_s)
         if not means:
             return None
         sign = -1 if self.condition.above is not None else 1
@@ -115,10 +115,10 @@ class MeanDetector(GroupDetector[model.Threshold]):
 class ImbalanceDetector(GroupDetector[model.Imbalance]):
     """The busiest source has too many times the mean. It is the target."""
 
-    def judge(self, subject: GroupSubject) -> bool | None:
-        means = subject.means(self.condition.samples)
+    def judge(self, subject: GroupSubject, t: float) -> bool | None:
+        means = subject.means(self.condition.samples, t - self.condition.window_s)
         if len(means) < 2:
-            return False
+            return False if len(subject.sources) < 2 else None  # None: the others are late
         mean = sum(means.values()) / len(means)
         subject.target = min(means, key=lambda name: (-means[name], name))
         if mean <= 0 or mean < self.condition.floor:

@@ -32,6 +32,7 @@ class Samples(msgspec.Struct, kw_only=True):
         self.points = [*self.points[first:], (t, value)][-MAX_SAMPLES:]
         return True
 
-    def mean(self, at_least: int) -> float | None:
-        """None with fewer samples than `at_least`."""
-        return sum(value for _, value in self.points) / len(self.points) if len(self.points) >= at_least else None
+    def mean(self, at_least: int, since: float) -> float | None:
+        """Of the samples after `since`; None where they are fewer than `at_least`."""
+        values = [value for time, value in self.points if time > since]
+        return sum(values) / len(values) if len(values) >= at_least else None

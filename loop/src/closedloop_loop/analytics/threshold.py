@@ -41,7 +41,7 @@ class ThresholdDetector(Detector[ThresholdSubject, model.Threshold]):
         condition = self.condition
         if not subject.samples.add(record, record.figures[condition.figure], t, condition.window_s):
             return None
-        mean = subject.samples.mean(condition.samples)
+        mean = subject.samples.mean(condition.samples, t - condition.window_s)
         if mean is None:
             return None
         subject.mean = mean
