@@ -14,6 +14,9 @@ from closedloop_nf.ves.schedule import Action, Begin, Emit, End, Schedule
 _CRASHED: Final = ("lease_ended", "process_gone")
 """Proofs that an HA-PP ended without anybody wanting it; the HA-B that was there may have missed its end."""
 
+_ENDINGS: Final[Mapping[str, str]] = {"ready": "returned", "forgotten": "removed"}
+"""Kinds that end every alarm of the HA-PP, and the reason given. So does a clean stop: `stopped`."""
+
 _CONDITIONS: Final[tuple[Condition, ...]] = ("mobilitySocketClosed", "homeAgentLost")
 
 _NOTIFIED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -102,9 +105,10 @@ class HomeAgentBackend:
         if kind == "not_ready":
             more = {"bindings": changed.bindings, "standbysReady": changed.standbys_ready}
             events += author.raise_alarm(name, "mobilitySocketClosed", "CRITICAL", now, {**about, **more})
-        if kind in ("ready", "forgotten"):
+        ending = "stopped" if kind == "stopped" and reason == "bye" else _ENDINGS.get(kind)
+        if ending is not None:
             for condition in _CONDITIONS:
-                events += author.clear_alarm(name, condition, now, {**about, "reason": "returned" if kind == "ready" else "removed"})
+                events += author.clear_alarm(name, condition, now, {**about, "reason": ending})
         if kind == "ready":
             events += author.enter_state(name, "inService", now, about)
         elif kind in ("lost", "not_ready", "stopped"):

@@ -159,6 +159,15 @@ def test_an_end_that_nobody_saw_is_a_fault_and_a_wanted_end_is_none() -> None:
         assert "fault" not in [event.domain for event in Backend().change(kind, reason=reason, proof=reason)]
 
 
+@pytest.mark.parametrize(("kind", "reason"), [("ready", "returned"), ("forgotten", "removed"), ("stopped", "stopped")])
+def test_alarms_end_by_return_removal_and_clean_stop(kind: str, reason: str, check: Check) -> None:
+    backend = Backend()
+    backend.change("not_ready")
+    cleared = check(backend.change(kind, proof="bye"))[0]
+    assert cleared["faultFields"]["eventSeverity"] == "NORMAL"
+    assert cleared["faultFields"]["alarmAdditionalInformation"]["reason"] == reason
+
+
 @given(st.text(), st.text(min_size=1))
 def test_text_from_the_network_comes_out_as_words_or_not_at_all(region: str, reason: str) -> None:
     backend = Backend()
