@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
@@ -12,6 +11,8 @@ from closedloop_loop.errors import CommandError
 UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_557_600.0}
 """A year is 365.25 days."""
 MAX_UNITS: Final = 1000
+SHORTEST_S: Final = 1e-6
+LONGEST_S: Final = 1e12
 
 _DURATION = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,2})?)\s*([a-z]*)\s*")
 _ACTIVE = re.compile(r"([0-9]{1,4})[Nn]")
@@ -39,8 +40,8 @@ def duration(text: str, field: str) -> float:
     if found is None or (found[2] or "s") not in UNITS_S:
         raise CommandError(f"{field}: {text[:40]!r} is no duration; write a number and one of {', '.join(UNITS_S)}, for example 106.23s")
     seconds = float(found[1]) * UNITS_S[found[2] or "s"]
-    if seconds <= 0 or not math.isfinite(seconds):
-        raise CommandError(f"{field}: a duration is more than 0; for example 106.23s")
+    if not SHORTEST_S <= seconds <= LONGEST_S:
+        raise CommandError(f"{field}: a duration lies between {SHORTEST_S:g} and {LONGEST_S:g} s; for example 106.23s")
     return seconds
 
 
