@@ -1,4 +1,4 @@
-"""Every module as Ansible starts it: arguments in, JSON out; and its action plug-in does the same work."""
+"""Every module as Ansible starts it: arguments in, JSON out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.closedloop.mobility.plugins.plugin_utils.in_process import InProcessAction
 
 PACKAGE = "ansible_collections.closedloop.mobility.plugins"
-PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
-MODULES = sorted(file.stem for file in (PLUGINS / "modules").glob("*.py"))
 
 
 def _run(module: str, arguments: dict[str, Any], capsys: pytest.CaptureFixture[str], *, check_mode: bool = False) -> dict[str, Any]:
@@ -66,27 +62,3 @@ def test_a_wrong_argument_fails_with_its_name(
     assert result["failed"]
     assert message in result["msg"]
     assert "Traceback" not in json.dumps(result)
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_documentation_and_arguments_agree(name: str) -> None:
-    """ansible-test compares them in depth on the artifact; here each option is at least known to both."""
-    module = importlib.import_module(f"{PACKAGE}.modules.{name}")
-    documented = yaml.safe_load(module.DOCUMENTATION)
-    options = set(documented["options"])
-    for fragment in documented["extends_documentation_fragment"]:
-        text = importlib.import_module(f"{PACKAGE}.doc_fragments.{fragment.rpartition('.')[2]}").ModuleDocFragment.DOCUMENTATION
-        options |= set(yaml.safe_load(text)["options"])
-    assert options == set(_action(name).argument_spec)
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_every_module_has_an_action_plug_in_that_names_it(name: str) -> None:
-    action = _action(name)
-    assert issubclass(action, InProcessAction)
-    assert action.module_name == f"closedloop.mobility.{name}"
-
-
-def _action(name: str) -> type[InProcessAction]:
-    found: type[InProcessAction] = importlib.import_module(f"{PACKAGE}.action.{name}").ActionModule
-    return found
