@@ -198,6 +198,7 @@ async def test_feedback_of_the_rulebook_is_waited_for(plugin: Any, arguments: di
 
 
 POLICY = """
+version: 1
 loops:
   - name: failover
     scope: {sources: [ha-pp-*]}
