@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from closedloop_nf.runtime.tls import server_context
+from closedloop_nf.ves.author import Written
+from closedloop_nf.ves.spool import Spool
 
 from tests.daemons.ha_b.certificates import Authority
 from tests.daemons.ha_b.daemon import Daemon, PacketProcessor, secret
-from tests.daemons.nf_ves.collector import PASSWORD, USER, Collector, assert_complete_and_in_order, hang_up
+from tests.daemons.nf_ves.collector import PASSWORD, USER, Collector, assert_complete_and_in_order, hang_up, number
 
 INTERVAL_MS = 100
 SOON_S = 0.05
@@ -70,12 +72,12 @@ def detected(daemon: Daemon, kind: str) -> list[float]:
 async def test_a_lost_ha_pp_is_a_fault_within_50_ms_and_cleared_when_it_returns(daemon: Daemon, collector: Collector) -> None:
     await asyncio.to_thread(daemon.start)
     delays = []
-    for number in range(1, 8):
-        agent = PacketProcessor(daemon, "a", instance=str(number))
+    for turn in range(1, 8):
+        agent = PacketProcessor(daemon, "a", instance=str(turn))
         await agent.join()
-        await collector.until("in service", lambda number=number: len(detected(daemon, "ready")) >= number)
+        await collector.until("in service", lambda turn=turn: len(detected(daemon, "ready")) >= turn)
         await agent.end(abort=True)
-        await collector.until("fault", lambda number=number: len(collector.faults("ha-b", "a")) == 2 * number - 1)
+        await collector.until("fault", lambda turn=turn: len(collector.faults("ha-b", "a")) == 2 * turn - 1)
         delays.append(collector.faults("ha-b", "a")[-1].wall - detected(daemon, "lost")[-1])
     faults = collector.faults("ha-b", "a")
     for raised, cleared in zip(faults[0::2], faults[1::2], strict=False):
@@ -94,7 +96,7 @@ async def test_no_event_is_lost_or_out_of_order_while_the_collector_fails_and_ha
     agent = PacketProcessor(daemon, "a")
     await agent.join()
     await collector.until("events", lambda: len(collector.of("ha-b")) > 5)
-    for number, fail in enumerate(
+    for attempt, fail in enumerate(
         (
             lambda _: web.Response(status=503, headers={"Retry-After": "1"}),
             hang_up,
@@ -107,7 +109,7 @@ async def test_no_event_is_lost_or_out_of_order_while_the_collector_fails_and_ha
         before = collector.attempts
         await collector.until("it tries again and again", lambda before=before: collector.attempts >= before + 2)
         await agent.end(abort=True)
-        agent = PacketProcessor(daemon, "a", instance=f"n{number}")
+        agent = PacketProcessor(daemon, "a", instance=f"n{attempt}")
         await agent.join()
         collector.fail = lambda _: None
         count = len(collector.arrivals)
@@ -118,6 +120,7 @@ async def test_no_event_is_lost_or_out_of_order_while_the_collector_fails_and_ha
     await collector.until("the loss is found", lambda: len(detected(daemon, "lost")) == 6)
     await collector.until("the loss is on disk", lambda: b"homeAgentLost" in written(daemon))
     daemon.kill()
+    left = [one.number for one in queued(daemon) if one.domain != "fault"]
     await asyncio.to_thread(daemon.start)
     agent = PacketProcessor(daemon, "a", instance="last")
     await agent.join()
@@ -127,7 +130,9 @@ async def test_no_event_is_lost_or_out_of_order_while_the_collector_fails_and_ha
     assert faults[-2].key[0] == faults[-1].key[0]
     assert faults[-1].header["sequence"] == 1
     await collector.until("the queue is empty", lambda: waiting(daemon) == 0)
-    assert_complete_and_in_order(collector.of("ha-b"))
+    assert_complete_and_in_order(collector.of("ha-b"), starts=2)
+    assert left
+    assert set(left) <= {number(one) for one in collector.of("ha-b")}
     assert max(arrival.batch for arrival in collector.arrivals) > 1
     assert {arrival.header["domain"] for arrival in collector.arrivals} == {
         *("fault", "heartbeat", "measurement", "notification", "stateChange")
@@ -138,6 +143,15 @@ async def test_no_event_is_lost_or_out_of_order_while_the_collector_fails_and_ha
 
 def waiting(daemon: Daemon) -> int:
     return int(daemon.ask("GET", "/healthz").body["ves"]["waiting"])
+
+
+def queued(daemon: Daemon) -> list[Written]:
+    """What a killed HA-B left."""
+    spool = Spool(daemon.directory / "events.sqlite")
+    try:
+        return spool.load().events
+    finally:
+        spool.close()
 
 
 def written(daemon: Daemon) -> bytes:
@@ -153,7 +167,7 @@ async def test_a_clean_stop_says_so_and_a_start_goes_on_numbering(daemon: Daemon
     await asyncio.to_thread(daemon.start)
     await collector.until("in service again", lambda: collector.of("ha-b")[-1].header["domain"] == "measurement")
     await asyncio.to_thread(daemon.stop)
-    assert_complete_and_in_order(collector.of("ha-b"))
+    assert_complete_and_in_order(collector.of("ha-b"), starts=2)
 
 
 async def test_secrets_stay_out_of_the_log(daemon: Daemon, collector: Collector) -> None:

@@ -34,7 +34,7 @@ PROBLEMS: Final[Mapping[Condition, str]] = {
 
 
 class Written(NamedTuple):
-    """One event ready for the queue. number: grows by one per event, across restarts. body: JSON of the event alone."""
+    """One event ready for the queue. number: grows by one per event, by more with a restart. body: JSON of the event alone."""
 
     number: int
     domain: str

@@ -10,8 +10,9 @@ import aiohttp
 
 from closedloop_nf.ves.delivery import Post, Verdict
 
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 5.0
 """For one request from dialling to the answer."""
+CONNECT_PATIENCE_S: Final = 2.0
 _REFUSED: Final = (400, 413, 422)
 _PATH: Final = "/eventListener/v7"
 
@@ -37,7 +38,7 @@ class Client:
             headers["Authorization"] = authorization
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls, limit=1, keepalive_timeout=75),
-            timeout=aiohttp.ClientTimeout(total=PATIENCE_S),
+            timeout=aiohttp.ClientTimeout(total=PATIENCE_S, sock_connect=CONNECT_PATIENCE_S),
             headers=headers,
         )
 

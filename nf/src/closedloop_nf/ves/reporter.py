@@ -68,8 +68,8 @@ class Reporter:
         """Open the queue, then report. Raises ConfigError."""
         self._loop = asyncio.get_running_loop()
         left = await self._in_thread(self._open)
-        # Numbers begin at the time, so that those of a queue that was deleted do not come again.
-        number = left.number or int(now().wall * 1_000_000)
+        # Numbers go on at the time, so that none comes again where the queue was deleted, or full when a predecessor counted.
+        number = max(left.number, int(now().wall * 1_000_000))
         self._author = Author(self._name, self._function, left.memory, number)
         self._delivery = Delivery(self._config.max_events, random.Random(), left.events)
         await self._in_thread(partial(importlib.import_module, "aiohttp"))
