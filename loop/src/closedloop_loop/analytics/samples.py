@@ -18,6 +18,7 @@ class Samples(msgspec.Struct, kw_only=True):
 
     points: list[tuple[float, float]] = []
     """(t, value), the oldest first, at most MAX_SAMPLES."""
+    average: float = 0.0
     arrived: float = 0.0
     newest_us: int = 0
     attributes: dict[str, str] = {}
@@ -30,9 +31,9 @@ class Samples(msgspec.Struct, kw_only=True):
         self.attributes = record.attributes or self.attributes
         first = next((index for index, (time, _) in enumerate(self.points) if time > t - window_s), len(self.points))
         self.points = [*self.points[first:], (t, value)][-MAX_SAMPLES:]
+        self.average = sum(value for _, value in self.points) / len(self.points)
         return True
 
     def mean(self, at_least: int, since: float) -> float | None:
-        """Of the samples after `since`; None where they are fewer than `at_least`."""
-        values = [value for time, value in self.points if time > since]
-        return sum(values) / len(values) if len(values) >= at_least else None
+        """Of the window that ended with the last sample; None where there are fewer than `at_least` in it, or all came before `since`."""
+        return self.average if len(self.points) >= max(1, at_least) and self.points[-1][0] > since else None
