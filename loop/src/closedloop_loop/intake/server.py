@@ -119,8 +119,7 @@ class Listener:
             return answers.BUSY
         self._bodies += reserved
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await request.read()
+            body = await _body(request)
             entries = decode(inflate(body) if encoding == "gzip" else body)
         except TimeoutError:
             return answers.TOO_SLOW
@@ -145,6 +144,14 @@ class Listener:
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=MAX_BODY)
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """Raises TimeoutError when it takes too long to arrive, HTTPRequestEntityTooLarge past MAX_BODY."""
+    if request.content.is_eof():  # it came with the head, as nearly all do: no need for a timer
+        return await request.read()
+    async with asyncio.timeout(BODY_TIMEOUT_S):
+        return await request.read()
 
 
 def _other_version(path: str) -> bool:
