@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,7 +31,14 @@ class Kill:
         return f"kill_{self.service.program}"
 
     def begin(self, lab: Lab) -> bool:
-        return lab.signal(self.service, signal.SIGKILL) != 0
+        """Returns when the process is gone."""
+        if not lab.signal(self.service, signal.SIGKILL):
+            return False
+        deadline = time.monotonic() + 10
+        while lab.record(self.service) is not None:
+            assert time.monotonic() < deadline, f"{self.service} outlives SIGKILL"
+            time.sleep(0.001)
+        return True
 
     def end(self, lab: Lab) -> None:
         lab.supervise()

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import ssl
@@ -71,9 +72,11 @@ class Playbook:
         assert status == 0, f"playbooks/{self.book}.yml ended with status {status}:\n{text[-3000:]}"
         return recap(text)
 
-    def tail(self) -> str:
-        """The end of what it printed."""
-        return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
+    def changes(self) -> list[str]:
+        """`task: what changed` of everything that it reports as changed."""
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        tasks = (part.partition("\n") for part in text.partition("PLAY RECAP")[0].split("TASK ")[1:])
+        return [f"{task.strip(' *')}: {line}" for task, _, body in tasks for line in body.splitlines() if line.startswith("changed:")]
 
     def kill(self, *, workers: bool) -> bool:
         """kill -9, also of its worker processes or of the parent alone. False where it had ended by itself."""
@@ -241,8 +244,11 @@ class Lab:
         return False
 
     def missing(self) -> str | None:
-        """None when every mobile node is registered from where it is, served by one HA-PP and reached; else what is missing."""
+        """None when every daemon runs and every mobile node is registered from where it is, served by one HA-PP and reached; else what is missing."""
         try:
+            for service in self.services():
+                if self.record(service) is None:
+                    return f"{service} does not run"
             for node in self.mobile_nodes:
                 if not self.pings(self.home_address(node), within_s=0.1):
                     return f"{node} does not answer at its home address"
@@ -275,6 +281,13 @@ class Lab:
         return time.monotonic() - begun
 
     # --- end ---------------------------------------------------------------------------------------------------------
+
+    def keep(self, folder: Path) -> None:
+        """Copy what tells how something went wrong: logs, event streams, configurations, placements. No secrets."""
+        for path in self.state.glob("*/*") if self.state.is_dir() else []:
+            if path.suffix in {".log", ".jsonl", ".yml", ".json"}:
+                (folder / path.parent.name).mkdir(exist_ok=True)
+                shutil.copy(path, folder / path.parent.name)
 
     def remove(self) -> None:
         """Nothing of the lab is left, whatever state it is in."""

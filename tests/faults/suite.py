@@ -90,10 +90,13 @@ class Suite:
         assert self._watcher is not None, "watch() comes first"
         self._watcher.send_signal(signal.SIGTERM)
         status = self._watcher.wait(30)
-        assert status == 0, f"the watcher ended with {status}: {(self._folder / 'watcher.log').read_text()[-2000:]}"
+        assert status == 0, self._watchers_log()
         seen: dict[str, Any] = json.loads((self._folder / "watcher.json").read_text(encoding="utf-8"))
         assert seen["violations"] == [], seen["violations"]
         return seen
+
+    def _watchers_log(self) -> str:
+        return f"the watcher has failed: {(self._folder / 'watcher.log').read_text(encoding='utf-8')[-2000:]}"
 
     def stop_watching(self) -> None:
         """Whatever happened."""
@@ -113,7 +116,7 @@ class Suite:
     def settle(self, what: str) -> float:
         """Everything converges and nothing acknowledged is lost; seconds it took."""
         assert self._watcher is not None, "watch() comes first"
-        assert self._watcher.poll() is None, "the watcher has ended by itself: see its log"
+        assert self._watcher.poll() is None, self._watchers_log()
         try:
             seconds = self.lab.converged(CONVERGED_S)
         except AssertionError as error:
@@ -133,10 +136,6 @@ class Suite:
 
     def _database_of_the_dead(self) -> None:
         """What was acknowledged before is in the file, without help by an HA-B."""
-        deadline = time.monotonic() + 5
-        while self.lab.record(HA_B) is not None:
-            assert time.monotonic() < deadline, "HA-B outlives SIGKILL"
-            time.sleep(0.001)
         self._follow()
         self._nothing_lost(durable(self.lab.state / "ha-b/bindings.sqlite"), "the database of the killed HA-B")
         self.durable_checks += 1
@@ -206,8 +205,9 @@ class Suite:
 
     def unchanged(self) -> None:
         """Another run of site.yml finds nothing to do."""
-        sums = self.run("site")
-        assert sums["changed"] == 0, f"site.yml reports changed={sums['changed']} on a lab that had converged"
+        running = self.lab.begin("site")
+        sums = running.wait()
+        assert sums["changed"] == 0, f"site.yml changes a lab that had converged: {'; '.join(running.changes())}"
 
     def series(self, book: str, kills: int, *, unchanged: bool) -> None:
         """A playbook that has work to do is killed again and again; run once more it does all of it."""

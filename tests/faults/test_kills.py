@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from closedloop_tools.report import at_least, write_report
@@ -23,18 +23,22 @@ SERIES = ("failover", "site", "deploy", "failover", "move", "failover", "site")
 KILLS_PER_SERIES = 3
 MENDED_BY_PLAYBOOK_EVERY = 18
 """So often a batch is mended by site.yml, not by the supervisor."""
+LOGS = ROOT / "reports/faults/logs"
 SEED = int(os.environ.get("FAULTS_SEED") or secrets.randbelow(1 << 32))
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Suite]:
-    lab = Lab(f"clf{os.getpid()}", tmp_path)
-    made = Suite(lab, SEED, tmp_path)
-    print(f"seed {SEED}; again: FAULTS_SEED={SEED} make test-faults")
+def suite() -> Iterator[Suite]:
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    lab = Lab(f"clf{os.getpid()}", LOGS)
+    made = Suite(lab, SEED, LOGS)
+    print(f"seed {SEED}; again: FAULTS_SEED={SEED} make test-faults; logs: {LOGS}")
     try:
         yield made
     finally:
         made.stop_watching()
+        lab.keep(LOGS)
         lab.remove()
 
 

@@ -9,7 +9,8 @@ Two ways of looking, both without a word from the functions:
 - By neighbour solicitations on the home link. Each has a source address of its own, so two answers to the same one from different
   interfaces were given at the same moment.
 
-FILE is there, empty, once it watches. It ends on SIGTERM; FILE then holds what it saw: `{"samples", "longest_gap_ms", "probes", "answers", "violations": [...]}`.
+FILE is there, empty, once it watches. It ends on SIGTERM; FILE then holds what it saw:
+`{"samples", "longest_gap_ms", "probes", "answers", "violations": [...]}`.
 """
 
 from __future__ import annotations
