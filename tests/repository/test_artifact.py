@@ -18,6 +18,7 @@ SHIPPED = {
     "changelogs",
     "docs",
     "inventories",
+    "loop",
     "meta",
     "nf",
     "playbooks",
