@@ -102,9 +102,9 @@ def run(
     seconds: float,
     per_second: float | None = None,
     first: int = 0,
-    stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[Outcome], None] = lambda _: None,
 ) -> Outcome:
-    """per_second: requests; first: number of the first event; stop: asked between requests. Connections that break are not opened again."""
+    """per_second: requests; first: of the first event; watch: called between requests. Connections that break are not opened again."""
     outcome = Outcome()
     selector = selectors.DefaultSelector()
     idle = deque(_Connection(address, tls) for _ in range(connections))
@@ -117,7 +117,8 @@ def run(
     try:
         while True:
             now = time.perf_counter()
-            sending = now < end and not stop()
+            sending = now < end
+            watch(outcome)
             if (not sending and not busy) or (not busy and not idle) or now > end + 30:
                 break
             while sending and idle and (per_second is None or due <= now):
