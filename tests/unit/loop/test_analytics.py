@@ -351,3 +351,27 @@ def test_a_dump_of_another_boot_goes_on() -> None:
     rebooted, _ = restore(policy({**FAULT, "quiet_s": 10.0}), analytics.dump(at(2)), Instant(7.0, WALL + 5))
     assert rebooted.deadline() == pytest.approx(13.0)
     assert [message.status for message in rebooted.tick(Instant(13.0, WALL + 11))] == ["ABATED"]
+
+
+@given(steps, st.integers(0, 50), st.integers(0, 50))
+def test_after_a_crash_records_since_the_dump_lead_to_no_request_that_would_not_have_been(
+    plan: list[tuple[str, int, int, bool]], dumped: int, lost: int
+) -> None:
+    """What was told between dump and crash is told again under the same request ids, which the operations journal knows."""
+    rules = policy({**FAULT, "damping": {"onsets": 1000}})
+    calm, shaken = Watch(rules), Watch(rules)
+    dumped = min(dumped, len(plan))
+    crash = min(dumped + lost, len(plan))
+    for number, step in enumerate(plan):
+        calm.see(number, record_of(number, step))
+    for number in range(dumped):
+        shaken.see(number, record_of(number, plan[number]))
+    data = shaken.analytics.dump(at(dumped))
+    told_before = list(shaken.onsets)
+    for number in range(dumped, crash):
+        shaken.see(number, record_of(number, plan[number]))
+    shaken.analytics, messages = restore(rules, data, at(crash + 30))
+    shaken.onsets = told_before + messages
+    for number in range(dumped, len(plan)):
+        shaken.onsets += shaken.analytics.handle(record_of(number, plan[number]), at(crash + 31 + number))
+    assert [(told.request_id, told.status) for told in shaken.onsets] == [(told.request_id, told.status) for told in calm.onsets]

@@ -9,7 +9,7 @@ from closedloop_loop.operations.journal import Journal
 from closedloop_loop.operations.model import NEXT, OPEN, Operation, Refused, State, Terms
 from closedloop_loop.operations.store.memory import MemoryStore
 from closedloop_loop.policy.decide import Decision
-from closedloop_loop.policy.inventory import Inventory, Region
+from closedloop_loop.policy.inventory import Inventory, Module, Region
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -207,6 +207,33 @@ def test_room_that_open_operations_will_take_is_not_given_twice() -> None:
     chosen = [operation(book.submit(rules(), onset(number, target=f"t{number}"), small, at(0))) for number in range(3)]
     assert [found.region for found in chosen] == ["region-a", "region-b", None]
     assert chosen[2].guard == "region"
+
+
+def test_room_shown_as_deploying_is_not_taken_twice() -> None:
+    book = journal()
+    world = Inventory(
+        regions=[Region(name="region-a", capacity=2)], modules=[Module(name="new", region="region-a", state="deploying", group="default")]
+    )
+    assert operation(book.submit(rules(), onset(1, target="t1"), Inventory(regions=world.regions), at(0))).region == "region-a"
+    assert operation(book.submit(rules(), onset(2, target="t2"), world, at(1))).region == "region-a"
+    assert operation(book.submit(rules(), onset(3, target="t3"), world, at(1))).guard == "region"
+
+
+def test_operations_that_wait_to_begin_count_for_the_frequency() -> None:
+    book = journal()
+    limited = rules(guards={"frequency": [{"operations": 2, "within_s": 100, "per": "loop"}]})
+    states = [operation(book.submit(limited, onset(number, target=f"t{number}"), WORLD, at(0))).state for number in range(3)]
+    assert states == [State.PENDING, State.PENDING, State.DENIED]
+
+
+def test_what_waits_for_a_loop_that_left_the_policy_is_cancelled() -> None:
+    book = journal()
+    closed = rules(guards={"max_instances": 1, "min_instances": 1}, action="scale_out")
+    crowded = Inventory(regions=WORLD.regions, modules=[Module(name="ha-pp-a", region="region-a")])
+    assert operation(book.submit(closed, onset(), crowded, at(0))).state is State.DENIED
+    assert operation(book.submit(rules(name="other"), onset(), crowded, at(100))).state is State.CANCELLED
+    assert book.deadline() is None
+    assert "no loop" in refused(book.submit(rules(name="other"), onset(2), crowded, at(100)))
 
 
 def test_hostile_names_do_not_get_in() -> None:

@@ -6,6 +6,7 @@ same. A store runs each inside one transaction that no other overlaps.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -71,11 +72,17 @@ def submit(view: View, policy: Policy, onset: Onset, inventory: Inventory | None
         return Step(known)
     loop = policy.loop(onset.name)
     if loop is None:
-        return Step(Refused(f"policy has no loop {onset.name!r}; give the policy that analytics runs"))
+        reason = f"policy has no loop {onset.name!r}; give the policy that analytics runs"
+        if known is None:
+            return Step(Refused(reason))
+        gone = moved(known, State.CANCELLED, now_us, "cancelled", finished_us=now_us, due_us=None, message=reason)
+        return Step(gone, (gone,))
     tried = [] if known is None else known.tried
     others = [other for other in view.open() if other.request_id != onset.request_id]
     since_us = now_us - max((round(rule.within_s * MICROSECONDS) for rule in loop.guards.frequency), default=0)
     history = [past for past in view.history(loop.name, since_us) if past.request_id != onset.request_id]
+    about_to_start = [other for other in others if other.loop == loop.name and other.state is State.PENDING and other.started_us is None]
+    history += [msgspec.structs.replace(other, started_us=now_us) for other in about_to_start]
     try:
         verdict = decide(policy, onset, None if inventory is None else reserved(inventory, others), history, now_us, tried)
     except UnknownLoop as error:
@@ -132,13 +139,16 @@ def abate(view: View, onset: Onset, now_us: int) -> Step:
 
 def reserved(inventory: Inventory, others: Sequence[Operation]) -> Inventory:
     """The inventory with a module for each open operation that is about to make one, where it is not there already."""
-    extra = [
-        Module(name=f"op-{other.request_id}", region=other.region, state="deploying", group=inventory.group_of(other.target))
-        for other in others
-        if other.region is not None and other.state is not State.DENIED
-    ]
-    there = {(module.region, module.group) for module in inventory.modules if module.state == "deploying"}
-    extra = [module for module in extra if (module.region, module.group) not in there]
+    there = Counter((module.region, module.group) for module in inventory.modules if module.state == "deploying")
+    extra = []
+    for other in others:
+        if other.region is None or other.state is State.DENIED:
+            continue
+        place = other.region, inventory.group_of(other.target)
+        if there[place] > 0:
+            there[place] -= 1
+        else:
+            extra.append(Module(name=f"op-{other.request_id}", region=place[0], state="deploying", group=place[1]))
     return msgspec.structs.replace(inventory, modules=[*inventory.modules, *extra])
 
 
