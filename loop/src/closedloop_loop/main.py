@@ -14,7 +14,7 @@ from typing import Final
 from closedloop_loop import __version__
 from closedloop_loop.errors import CommandError
 
-COMMANDS: Final = ("operations", "replay", "availability", "schema", "ves")
+COMMANDS: Final = ("operations", "replay", "availability", "schema", "ves", "runner")
 """Modules of closedloop_loop.commands."""
 
 

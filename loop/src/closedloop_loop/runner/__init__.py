@@ -1,0 +1,8 @@
+"""The warm runner: playbooks start in processes forked from one that has imported Ansible already.
+
+    ansible-runner --exec--> client.py --request--> server.py --hands on--> template.py --fork--> guard.py --fork--> the playbook
+                                 |                                                                   |
+                                 +------------------- go, signals; ready, refuse, exit --------------+
+
+The control loop is free of Ansible: only `ansible_state.py`, which runs inside template processes, imports it, and there at run time.
+"""
