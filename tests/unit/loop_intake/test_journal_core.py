@@ -138,6 +138,31 @@ def test_a_state_that_could_not_be_stored_is_tried_again() -> None:
     assert commit.state == b"one"
 
 
+def test_a_finish_that_fell_due_during_a_commit_is_not_forgotten() -> None:
+    journal = core()
+    journal.handle(Submit(1, [entry(1)]), NOW)
+    journal.handle(Committed(), NOW)
+    journal.handle(Finished([delivery.id for delivery in journal.take(1)]), NOW)
+    journal.handle(Submit(2, [entry(2)]), NOW)
+    journal.handle(Finished([], b"state"), NOW)
+    assert journal.tick(Instant(1.0, 0.0)) == [], "a commit is under way"
+    journal.handle(Committed(), Instant(2.0, 0.0))
+    due = journal.deadline()
+    assert due is not None
+    assert [commit.state for commit in commits(journal.tick(Instant(due, 0.0)))] == [b"state"]
+
+
+def test_a_read_that_failed_is_tried_again_without_anybody_asking() -> None:
+    journal = JournalCore(Limits(), Recovered(finished=0, last=1, backlog=1))
+    assert journal.start() == [Read(0, 1, 1024, Limits().window_octets)]
+    assert journal.handle(ReadFailed(), NOW) == []
+    due = journal.deadline()
+    assert due is not None
+    assert [type(action) for action in journal.tick(Instant(due, 0.0))] == [Read]
+    assert journal.handle(Loaded([(1, b"body")], more=False), NOW) == [Ready()]
+    assert [(delivery.id, delivery.again) for delivery in journal.take(9)] == [(1, True)]
+
+
 class World:
     """A disk, a consumer and senders around one core; everything chosen by one seed."""
 

@@ -8,10 +8,15 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from closedloop_loop import onset
+from closedloop_loop.intake import config
 from closedloop_loop.policy import load
 
-SUMMARY: Final = "Print the JSON schema of the control loop message or of a policy file."
-SCHEMAS: Final[dict[str, Callable[[], dict[str, Any]]]] = {"onset": onset.schema, "policy": load.schema}
+SUMMARY: Final = "Print the JSON schema of the control loop message, of a policy file, or of the VES source's arguments."
+SCHEMAS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
+    "onset": onset.schema,
+    "policy": load.schema,
+    "ves_source": lambda: config.schema(config.SourceConfig),
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
