@@ -13,6 +13,7 @@ from closedloop_nf.link import messages as link
 from closedloop_nf.runtime.clock import Instant
 from closedloop_nf.wire import authentication, mobility
 from closedloop_nf.wire.mobility_options import AlternateCareOfAddress, MobilityOption, ReplayProtection
+from closedloop_nf.wire.status import BindingStatus
 
 M = TypeVar("M")
 
@@ -294,3 +295,20 @@ class World:
                     self.logged.append(action.event)
                 case events.Finished():
                     self.finished = True
+
+
+def rejected(world: World, status: BindingStatus, reason: str) -> mobility.BindingAcknowledgement:
+    """The last message rejects with that status, was counted by that reason, and nothing was bound or asked for."""
+    acknowledgement = world.acknowledgement()
+    assert acknowledgement.status == status
+    assert acknowledgement.lifetime == 0
+    assert world.counters["rejected_" + reason] == 1
+    assert world.said(link.Register) == []
+    return acknowledgement
+
+
+def silent(world: World, reason: str) -> None:
+    """Discarded without an answer and counted."""
+    assert world.sent == []
+    assert world.said(link.Register) == []
+    assert world.counters["discarded_" + reason] == 1
