@@ -14,7 +14,8 @@ from closedloop_nf.wire.authentication import VerifyResult
 from closedloop_nf.wire.mobility_options import ReplayProtection, find_option
 from closedloop_tools import report
 from closedloop_tools.bench import __main__ as bench
-from closedloop_tools.bench import aims, disk, nodes, pictures, testbed
+from closedloop_tools.bench import aims, disk, nodes, outages, pictures, testbed
+from closedloop_tools.lab import Lab
 from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -123,3 +124,27 @@ def test_the_disk_is_measured_and_left_as_it_was(tmp_path: Path) -> None:
     assert all(value > 0 for value in disk.flushes_ms(tmp_path))
     assert disk.single_commits_per_s(tmp_path, 0.1) > 1
     assert list(tmp_path.iterdir()) == []
+
+
+class Broken(Lab):
+    """A lab where no traffic can be started."""
+
+    renewed = 0
+
+    def home_address(self, mobile_node: str) -> str:
+        raise RuntimeError(f"{mobile_node} is not there")
+
+    def renew(self, on_task: object = None) -> None:
+        self.renewed += 1
+
+
+def test_a_run_that_fails_is_reported_and_the_lab_is_made_anew() -> None:
+    lab = Broken("none")
+    runs = outages._repeat("failover_cold", lab, lambda traffic, number: pytest.fail("no traffic, no scene"))
+    assert len(runs) == lab.renewed == outages.RUNS
+    assert all(run["failed"] and run["error"] == "mn1 is not there" and run["failover_cold_outage_ms"] is None for run in runs)
+
+
+def test_a_part_begins_no_run_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "BUDGET_S", 0.0)
+    assert outages._repeat("handover", Broken("none"), lambda traffic, number: pytest.fail("too late")) == []
