@@ -71,7 +71,10 @@ def test_umask_limits_niceness_and_ignored_signals_are_taken_over(shared: Runner
 def test_an_inherited_descriptor_has_its_number(shared: Runner) -> None:
     read, write = os.pipe()
     os.close(write)
-    name = shared.playbook(PLAY + "    - ansible.builtin.debug: {msg: \"{{ lookup('ansible.builtin.file', '/dev/fd/%d') }}\"}\n" % read)
+    name = shared.playbook(
+        PLAY
+        + "    - ansible.builtin.debug: {msg: \"{{ lookup('ansible.builtin.file', '/dev/fd/NUMBER') }}\"}\n".replace("NUMBER", str(read))
+    )
     secret = shared.folder / "secret"
     secret.write_text("handed over")
     os.close(read)
@@ -110,9 +113,9 @@ def test_ansible_runner_is_served_warm_from_its_first_playbook(shared: Runner) -
     for path in (ORDINARY.parent, shared.command.parent):
         data = shared.folder / f"data-{path.name}-{len(seen)}"
         (data / "project").mkdir(parents=True)
-        env = {**runner.env, "PATH": f"{path}:{os.environ['PATH']}"}
+        env = {**shared.env, "PATH": f"{path}:{os.environ['PATH']}"}
         argv = [sys.executable, "-c", script, str(data), str(shared.folder / "playbook.yml")]
-        done = subprocess.run(argv, env=env, cwd=runner.folder, capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(argv, env=env, cwd=shared.folder, capture_output=True, text=True, check=True, timeout=60)
         seen.append(done.stdout)
     assert FALLBACK not in seen[1]
     assert seen[0].startswith("successful 0")
@@ -121,7 +124,7 @@ def test_ansible_runner_is_served_warm_from_its_first_playbook(shared: Runner) -
 
 def test_twenty_at_once(shared: Runner) -> None:
     name = shared.playbook(PLAY + '    - ansible.builtin.debug: {msg: "number {{ number }}"}\n')
-    started = [runner.start(shared.command, name, "-e", f"number={number}") for number in range(20)]
+    started = [shared.start(shared.command, name, "-e", f"number={number}") for number in range(20)]
     for number, process in enumerate(started):
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0
