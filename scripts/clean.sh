@@ -5,7 +5,14 @@
 
 STATE=/run/closedloop
 
-labs() { if [ -d "$STATE" ]; then find "$STATE" -mindepth 1 -maxdepth 1 -type d -printf '%f\n'; fi; }
+# Labs of this machine, without those of a kill suite that is running (clf<process id>).
+labs() {
+  local lab
+  [ -d "$STATE" ] || return 0
+  find "$STATE" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | while read -r lab; do
+    if [[ $lab =~ ^clf([0-9]+) ]] && [ -d "/proc/${BASH_REMATCH[1]}" ]; then say "lab $lab belongs to a running kill suite: left alone" >&2; else printf '%s\n' "$lab"; fi
+  done
+}
 
 tear_down() {
   say "lab $1: teardown.yml"
@@ -13,11 +20,11 @@ tear_down() {
     say "lab $1: teardown.yml failed, what is left of it is removed by hand"
 }
 
-# Namespaces of a lab are <lab>-<host>; those of a test or bench begin with clt<process id>- or clb<process id>-, and are left over when that process is gone.
+# Namespaces of a lab are <lab>-<host>; those of a test, bench or kill suite begin with clt, clb or clf and its process id, and are left over when that process is gone.
 left_over_namespaces() {
   local name pid
   ip netns list 2>/dev/null | cut -d ' ' -f 1 | while read -r name; do
-    if [[ $name =~ ^cl[tb]([0-9]+)- ]]; then
+    if [[ $name =~ ^cl[tbf]([0-9]+)i?- ]]; then
       pid=${BASH_REMATCH[1]}
       if [ -d "/proc/$pid" ]; then say "namespace $name belongs to the running process $pid: left alone"; else printf '%s\n' "$name"; fi
     elif [ -n "${name%%-*}" ] && printf '%s\n' "$@" | grep -Fxq "${name%%-*}"; then
@@ -37,7 +44,7 @@ remove_namespace() {
 }
 
 remove_mounts() {
-  findmnt --raw --noheadings --output TARGET | grep "^$STATE/" | sort -r | while read -r mount; do as_root umount --lazy "$mount"; done
+  findmnt --raw --noheadings --output TARGET | grep "^$STATE/" | grep -v "^$STATE/clf" | sort -r | while read -r mount; do as_root umount --lazy "$mount"; done
 }
 
 mapfile -t found < <(labs)
@@ -50,7 +57,8 @@ left_over_namespaces cl "${found[@]}" | while read -r namespace; do
   remove_namespace "$namespace" </dev/null
 done
 remove_mounts
-[ ! -d "$STATE" ] || as_root rm -rf "$STATE"
+for lab in "${found[@]}"; do as_root rm -rf "${STATE:?}/$lab"; done
+[ ! -d "$STATE" ] || as_root rmdir --ignore-fail-on-non-empty "$STATE"
 
 say 'caches, reports, environments'
 rm -rf .venv .tools .cache .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis reports tests/output closedloop-mobility-*.tar.gz

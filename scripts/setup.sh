@@ -59,7 +59,7 @@ project_python() {
 
 sync_environment() {
   # The machine's own certificate store, so that an index behind an organisation's gateway works as it does for pip.
-  UV_SYSTEM_CERTS=true retry 3 .tools/bin/uv sync --quiet --locked --python "$(project_python)"
+  UV_CACHE_DIR=.cache/uv UV_SYSTEM_CERTS=true retry 3 .tools/bin/uv sync --quiet --locked --python "$(project_python)"
 }
 
 mkdir -p .cache
