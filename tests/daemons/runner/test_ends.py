@@ -132,6 +132,7 @@ def test_a_server_of_another_user_gets_nothing_and_another_user_is_served_nothin
         try:
             os.chdir(shared.socket.parent)
             shared.socket.chmod(0o666)
+            shared.socket.parent.chmod(0o711)
             os.setgid(65534)
             os.setuid(65534)
             conn.connect("s")
@@ -141,6 +142,7 @@ def test_a_server_of_another_user_gets_nothing_and_another_user_is_served_nothin
     assert os.waitpid(pid, 0)[1] == 0
     assert shared.events("runner_refused")[-1]["uid"] == 65534
     shared.socket.chmod(0o600)
+    shared.socket.parent.chmod(0o700)
 
 
 def test_killing_server_and_templates_does_not_end_a_playbook_and_the_next_runs_cold(runner: Runner) -> None:

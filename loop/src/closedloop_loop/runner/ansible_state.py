@@ -72,7 +72,7 @@ class Warm:
         self._constants = importlib.import_module("ansible.constants")
         self._manager: Any = importlib.import_module("ansible.config.manager")
         # the definitions once more, as they are before a manager works on them: a child has no time to parse them
-        self._definitions = self._constants.config._read_config_yaml_file(str(Path(self._manager.__file__).with_name("base.yml")))
+        self._definitions = self._constants.config._read_config_yaml_file(str(Path(str(self._manager.__file__)).with_name("base.yml")))
         gc.collect()
         gc.freeze()  # the collector of a child leaves these pages shared
 

@@ -4,7 +4,7 @@ The server writes a copy of this file, with REAL and SOCKET filled in, as an exe
 the path of every reaction, so it imports built-in modules alone: `socket` and `signal` would double its start for the sake of `enum`.
 
 Nothing has happened until the guard says `ready` and is answered `go`; before that, whatever goes wrong ends in the ordinary command.
-Records, one per SOCK_SEQPACKET packet: from here `request` (with descriptors), `go`, `signal N`; to here `refuse WHY`, `ready`, `exit N`,
+Records, one per SOCK_SEQPACKET packet: from here `request` (with descriptors), `go`, `signal N`; to here `hello`, `refuse WHY`, `ready`, `exit N`,
 `killed N`. The descriptors of `request` are: memory file of items, working directory, 0, 1, 2, then those named by `fd=N`.
 An item is a 4-octet length, most significant first, and as many octets `NAME=VALUE`.
 """
@@ -80,6 +80,9 @@ def request(path: str) -> _socket.socket:
     peer = conn.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
     if int.from_bytes(peer[4:8], sys.byteorder) != os.geteuid():
         raise Unavailable("the server runs as another user")
+    # descriptors that a stopped server does not take would keep the ordinary command's pipes open
+    if conn.recv(64) != b"hello":
+        raise Unavailable("the server does not take requests")
     memory = os.memfd_create("closedloop-request", os.MFD_CLOEXEC)
     os.write(memory, b"".join(len(item).to_bytes(4, "big") + item for item in items(terminal, inherited)))
     folder = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -119,6 +119,8 @@ class Server:
             conn.close()
             return
         conn.setblocking(False)
+        with contextlib.suppress(OSError):  # one that has gone is found out when it is read
+            conn.send(b"hello")
         self.waiting += 1
         self.selector.register(conn, selectors.EVENT_READ, "connection")
 
