@@ -4,7 +4,8 @@ The server writes a copy of this file, with REAL and SOCKET filled in, as an exe
 the path of every reaction, so it imports built-in modules alone: `socket` and `signal` would double its start for the sake of `enum`.
 
 Nothing has happened until the guard says `ready` and is answered `go`; before that, whatever goes wrong ends in the ordinary command.
-Records, one per SOCK_SEQPACKET packet: from here `request` (with descriptors), `go`, `signal N`; to here `hello`, `refuse WHY`, `ready`, `exit N`,
+Records, one per SOCK_SEQPACKET packet:
+from here `request` (with descriptors), `go`, `signal N`; to here `hello`, `refuse WHY`, `ready`, `exit N`,
 `killed N`. The descriptors of `request` are: memory file of items, working directory, 0, 1, 2, then those named by `fd=N`.
 An item is a 4-octet length, most significant first, and as many octets `NAME=VALUE`.
 """
