@@ -230,6 +230,40 @@ def test_a_successor_removes_what_a_killed_process_left_and_serves(bed: Bed, ser
         plane.close()
 
 
+class Looking(KernelHomeAgent):
+    """Asks the home link who answers for the addresses, before what is left of them is removed."""
+
+    def look(self, bed: Bed) -> None:
+        self.bed = bed
+        self.answered: list[bool] = []
+
+    def _clean(self) -> None:
+        self.answered += [answers(self.bed, SHARED), answers(self.bed, HOME_ADDRESS)]
+        super()._clean()
+
+
+def test_nobody_answers_for_what_a_killed_process_left_while_its_successor_cleans_up(bed: Bed, served: subprocess.Popen[str]) -> None:
+    """By then another home agent may serve: the successor of the killed one must not open its mouth with the predecessor's addresses."""
+    assert answers(bed, SHARED)
+    os.kill(served.pid, signal.SIGKILL)
+    served.wait()
+    with bed.inside("ha"):
+        routes = RouteTable()
+        plane = Looking(Seg6(routes), routes, "home", "region")
+        plane.look(bed)
+        plane.reset()
+        assert plane.answered == [False, False]
+        plane.open()
+        plane.set_home_agent_address(octets(SHARED), on_home_link=True)
+        plane.install([(octets(HOME_ADDRESS), octets(CARE_OF))])
+        plane.renew_lease(60)
+    assert answers(bed, SHARED)
+    with bed.inside("ha"):
+        plane.revoke_lease()
+        plane.close()
+    assert plane.answered == [False] * 4
+
+
 def ours(bed: Bed, host: str) -> list[str]:
     """Everything of the data plane's that a namespace holds, but for the guard's tables."""
     left = bed.ip(host, "route show table all proto 75").splitlines()

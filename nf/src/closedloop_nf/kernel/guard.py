@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from closedloop_nf.kernel.errors import DuplicateInstanceError
 from closedloop_nf.kernel.nftables import Nftables, NftError
@@ -53,6 +54,8 @@ add chain ip6 closedloop_lease outgoing {{ type filter hook output priority -150
 add rule ip6 closedloop_lease outgoing icmpv6 type nd-neighbor-advert meta protocol @lease meta mark set meta mark or {LEASE_MARK:#x}
 """
 
+_SEIZE = "add table ip6 closedloop_lease { flags owner; }\n"
+
 _OTHER_TUNNELS_RULE = f"""
 add rule ip6 closedloop_lease incoming meta l4proto ipv6 fib daddr type local meta mark & {TUNNEL_MARK:#x} == 0 drop
 """
@@ -75,7 +78,7 @@ add rule ip6 closedloop outgoing icmpv6 type parameter-problem icmpv6 code 2 @th
 
 
 class HomeAgentGuard:
-    """Owner of both tables. `shut` first; it is also what makes this process the only one that serves in the namespace."""
+    """Owner of both tables. `seize` makes this process the only one that serves in the namespace; `shut` begins anew."""
 
     def __init__(self, *, drop_other_tunnels: bool) -> None:
         """drop_other_tunnels: protocol 41 to any other local address is dropped (the ip6tnl device would decapsulate it)."""
@@ -91,24 +94,34 @@ class HomeAgentGuard:
             self._nft = Nftables()
         return self._nft
 
-    def shut(self) -> None:
-        """Both tables fresh and empty: nothing is forwarded. Raises DuplicateInstanceError while another process owns the lease table."""
+    def seize(self) -> None:
+        """No lease any more, here or in a predecessor's table. Raises DuplicateInstanceError while another process owns the lease table.
+
+        The other table stays: it holds back neighbour advertisements for the addresses and proxy entries a predecessor left in the kernel.
+        """
+        with _ownership_named():
+            self.nft.run(_SEIZE)
+            self.nft.run(f"delete table ip6 closedloop_lease\n{_SEIZE}")
         try:
-            self.nft.run("add table ip6 closedloop_lease { flags owner; }")
+            self.nft.run("list counter ip6 closedloop advertisement_without_lease")
+        except NftError as error:
+            if not error.missing:
+                raise
+            self.shut()  # nobody was here before
+
+    def shut(self) -> None:
+        """Both tables fresh and empty: nothing is forwarded. Raises DuplicateInstanceError as `seize` does.
+
+        Nothing is held back any more, so what is advertised only under a lease has to be out of the kernel before.
+        """
+        with _ownership_named():
+            self.nft.run(_SEIZE)
             self.nft.run(
                 _GUARD_TABLE
-                + "delete table ip6 closedloop_lease\nadd table ip6 closedloop_lease { flags owner; }\n"
+                + f"delete table ip6 closedloop_lease\n{_SEIZE}"
                 + _LEASE_TABLE
                 + (_OTHER_TUNNELS_RULE if self._drop_other_tunnels else "")
             )
-        except NftError as error:
-            if error.permission:
-                raise DuplicateInstanceError(
-                    1,
-                    "the nftables table ip6 closedloop_lease cannot be made: another home agent process owns it in this network namespace"
-                    " (stop that one first), or CAP_NET_ADMIN is missing",
-                ) from error
-            raise
         self._bound.clear()
         self._proxied.clear()
         self._home_agent = None
@@ -189,6 +202,21 @@ class HomeAgentGuard:
         joined = "\n".join(command for command in commands if command)
         if joined:
             self.nft.run(joined)
+
+
+@contextmanager
+def _ownership_named() -> Iterator[None]:
+    """Tell a table that another process owns from other refusals."""
+    try:
+        yield
+    except NftError as error:
+        if not error.permission:
+            raise
+        raise DuplicateInstanceError(
+            1,
+            "the nftables table ip6 closedloop_lease cannot be made: another home agent process owns it in this network namespace"
+            " (stop that one first), or CAP_NET_ADMIN is missing",
+        ) from error
 
 
 def read_counters(nft: Nftables, table: str) -> dict[str, int]:

@@ -53,8 +53,9 @@ class KernelHomeAgent:
     # --- life cycle ----------------------------------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
-        self._guard.shut()
+        self._guard.seize()
         self._clean()
+        self._guard.shut()
         self._forget()
 
     def open(self) -> None:
@@ -75,7 +76,7 @@ class KernelHomeAgent:
             self._relay.close()
             self._watch.close()
             self._relay = self._watch = None
-        self._guard.shut()
+        self._guard.seize()
         self._clean()
         self._tunnel.close()
         self._guard.remove()
