@@ -173,7 +173,9 @@ def _bindings(api: BackendApi, home_address: str | None, owner: str | None) -> l
 
 
 def home_agent(params: dict[str, Any], *, check_mode: bool) -> Outcome:
-    """Order a home agent's state. A home agent that HA-B does not know is an error, except for `absent`."""
+    """Order a home agent's state. A home agent that HA-B does not know is an error, except for `absent`.
+
+    In check mode an unknown one may be one that the same play would have deployed: it would serve."""
     name, state = params["name"], params["state"]
     path = f"/v1/home-agents/{quote(name, safe='')}"
     with BackendApi(params) as api:
@@ -181,6 +183,8 @@ def home_agent(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         if found is None:
             if state == "absent":
                 return Outcome(values={"home_agent": {}})
+            if check_mode and state == "serving":
+                return Outcome({}, {"name": name, "ordered": state}, {"home_agent": {}})
             raise MobilityError(f"HA-B knows no home agent {name!r}; deploy it first, or correct the name")
         if _already(found, state):
             return Outcome(values={"home_agent": found})

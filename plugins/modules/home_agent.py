@@ -13,6 +13,9 @@ version_added: "0.1.0"
 description:
   - Tells HA-B what a home agent is to do. HA-B carries it out in order, so that no home address is served by two.
   - The order is given and not waited for. See M(closedloop.mobility.home_agent_info).
+notes:
+  - In check mode a home agent that HA-B does not know would serve with O(state=serving), as an earlier task may be the one that deploys it.
+    A wrong name is then not noticed.
 options:
   name:
     description: Name of the home agent.

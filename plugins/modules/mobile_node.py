@@ -12,7 +12,9 @@ short_description: A mobile node's security association in HA-B
 version_added: "0.1.0"
 description:
   - Stores or removes the key that a mobile node shares with its home network (RFC 4285).
-  - HA-B never shows a key, and compares it itself. In check mode a changed key is not noticed.
+  - HA-B never shows a key, and compares it itself.
+notes:
+  - In check mode only the index O(spi) is compared with what HA-B has. A key that differs under the same index is reported as unchanged.
 options:
   home_address:
     description: Home address of the mobile node.

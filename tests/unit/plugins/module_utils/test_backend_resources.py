@@ -243,6 +243,15 @@ def test_a_home_agent_that_is_unknown_is_an_error_except_where_it_should_be_gone
         _order(backend, name="x", state="serving")
 
 
+def test_in_check_mode_a_home_agent_that_is_not_there_yet_would_serve_and_nothing_else_is_promised(backend: FakeBackend) -> None:
+    outcome = _order(backend, name="x", state="serving", check_mode=True)
+    assert (outcome.changed, outcome.after) == (True, {"name": "x", "ordered": "serving"})
+    for state in ("fenced", "drained"):
+        with pytest.raises(MobilityError, match="knows no home agent 'x'"):
+            _order(backend, name="x", state=state, check_mode=True)
+    assert backend.requests == []
+
+
 def test_a_refusal_keeps_field_and_reason(backend: FakeBackend) -> None:
     backend.agents = [_agent("shared")]
     with pytest.raises(ApiError, match="409 conflict: name: the home agent address is shared") as caught:
