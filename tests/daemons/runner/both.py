@@ -47,6 +47,7 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder, self.log = folder, folder / "runner.log"
         self.socket, self.command = folder / "run" / "s", folder / "bin" / "ansible-playbook"
+        self.started: list[subprocess.Popen[str]] = []
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTEST_"))},
             "ANSIBLE_HOME": str(folder / "ansible"),
@@ -71,6 +72,7 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
         for _ in range(2):  # the second ends a drain
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -100,7 +102,15 @@ class Runner:
         """On localhost, in the runner's folder; standard streams are pipes unless options say otherwise."""
         line = [str(command), "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", *argv]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(line, text=True, **{"cwd": self.folder, "env": self.env, **pipes, **options})
+        process = subprocess.Popen(line, text=True, **{"cwd": self.folder, "env": self.env, **pipes, **options})
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what a failed test left, stopped or not."""
+        for process in self.started:
+            process.kill()
+            process.wait()
 
     def run(self, command: Path, *argv: str, **options: Any) -> tuple[int, str, str]:
         """Exit status, output, errors; normalised."""

@@ -19,9 +19,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 
 
 @pytest.fixture
-def shared(server: Runner, tmp_path: Path) -> Runner:
+def shared(server: Runner, tmp_path: Path) -> Iterator[Runner]:
     """The file's server, with a folder and variables of the test's own."""
-    return server.beside(tmp_path)
+    own = server.beside(tmp_path)
+    yield own
+    own.end()
 
 
 @pytest.fixture
