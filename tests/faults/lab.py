@@ -244,7 +244,7 @@ class Lab:
         return False
 
     def missing(self) -> str | None:
-        """None when every daemon runs and every mobile node is registered from where it is, served by one HA-PP and reached; else what is missing."""
+        """None when every daemon runs and every mobile node is registered from where it is, served by one HA-PP and reached."""
         try:
             for service in self.services():
                 if self.record(service) is None:

@@ -163,6 +163,7 @@ class Suite:
         self._note("site.yml" if by_playbook else "supervisor", self.injections - before, seconds)
 
     def _note(self, mended_by: str, injections: int, seconds: float) -> None:
+        print(f"{self.injections:>4} injections, mended by {mended_by}, converged in {seconds * 1000:.0f} ms", flush=True)
         self.runs.append({"mended_by": mended_by, "injections": injections, "converged_ms": round(seconds * 1000, 1)})
 
     # --- playbooks ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 
@@ -34,9 +35,11 @@ def suite() -> Iterator[Suite]:
     lab = Lab(f"clf{os.getpid()}", LOGS)
     made = Suite(lab, SEED, LOGS)
     print(f"seed {SEED}; again: FAULTS_SEED={SEED} make test-faults; logs: {LOGS}")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the run early gets it cleaned up too
     try:
         yield made
     finally:
+        signal.signal(signal.SIGTERM, before)
         made.stop_watching()
         lab.keep(LOGS)
         lab.remove()

@@ -152,7 +152,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     watcher = Watcher(options.lab, frozenset(options.addresses))
     options.output.touch()
-    watcher.run(ended.is_set)
+    # A playbook that removes a host ends every process there, and a process counts as being where its first thread is: another one looks.
+    looking = threading.Thread(target=watcher.run, args=(ended.is_set,))
+    looking.start()
+    while looking.is_alive():
+        looking.join(0.1)
+    if not ended.is_set():
+        raise SystemExit("the watching thread has failed")
     options.output.write_text(json.dumps(watcher.report()), encoding="utf-8")
 
 
