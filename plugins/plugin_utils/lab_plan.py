@@ -199,6 +199,29 @@ def home_address_problems(prefixes: list[Any], address: Any, spi: Any, host: str
     return found
 
 
+def backend_problems(address: Any, declared: list[dict[str, Any]], certificate_days: Any, host: str) -> list[str]:
+    """What is wrong with HA-B's place. `declared`: its host's interfaces; the address is looked up where there are any."""
+    found = []
+    value = address_of(address)
+    own = [entry.ip for interface in declared for entry in map(interface_address, _list(interface, "addresses")) if entry is not None]
+    if value is not None and declared and value not in own:
+        remedy = f"give one of {', '.join(map(str, own))}" if own else "declare it there"
+        found.append(f"host {host}, address: {value} is not an address of the host's interfaces; {remedy}")
+    if not isinstance(certificate_days, int) or isinstance(certificate_days, bool) or certificate_days < 1:
+        found.append(f"host {host}, certificate days: {_kind(certificate_days)} is not a number of days; use at least 1")
+    return found
+
+
+def roaming_problems(names: list[Any], declared: list[dict[str, Any]], host: str) -> list[str]:
+    """What is wrong with the interfaces a mobile node roams with. `declared`: its host's; nothing is looked up where there is none."""
+    there = sorted(str(interface.get("name")) for interface in declared)
+    return [
+        f"host {host}, interfaces: the host has no interface {_kind(name)}; name one of {there}"
+        for name in names
+        if there and name not in there
+    ]
+
+
 def prefix_of(text: Any) -> ipaddress.IPv6Network | None:
     """The prefix, or None where the text is none or has host bits."""
     try:
