@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: home_address_problems
-positional: home_address, spi, host
+positional: home_address, spi, host, others
 short_description: What is wrong with the declaration of a mobile node
 version_added: "0.1.0"
 description:
@@ -28,6 +28,10 @@ options:
     description: Inventory name for the messages.
     type: str
     required: true
+  others:
+    description: Home addresses of the other mobile nodes by their inventory names. None of them may be the same.
+    type: dict
+    default: {}
 author:
   - The closedloop.mobility contributors (@closedloop)
 """

@@ -24,6 +24,9 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 LINK_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 FABRIC = "fabric"
 HOST_FIELDS = {"forwarding", "sysctls", "interfaces", "router_advertisements"}
+SYSCTL = re.compile(r"net(\.[A-Za-z0-9_/-]+)+")
+INTERFACE_SYSCTL = re.compile(r"[a-z0-9_]+")
+MTU = range(1280, 65536)
 INTERFACE_FIELDS = {"name", "link", "roaming", "mtu", "addresses", "routes", "sysctls"}
 
 HOST_SYSCTLS = {
@@ -107,6 +110,9 @@ def _host_problems(
         yield f"host {name}, forwarding: expected true or false, got {native_type_name(host['forwarding'])}; write true or false"
     if not isinstance(host.get("sysctls", {}), dict):
         yield f"host {name}, sysctls: expected a mapping, got {native_type_name(host['sysctls'])}; write 'key: value' lines"
+    for key in host["sysctls"] if isinstance(host.get("sysctls"), dict) else ():
+        if not SYSCTL.fullmatch(str(key)):
+            yield f"host {name}, sysctls: {key!r} is not one of a network namespace; name one that begins with 'net.'"
     for field in ("interfaces", "router_advertisements"):
         if not isinstance(host.get(field, []), list):
             yield f"host {name}, {field}: expected a list, got {native_type_name(host[field])}; write '- ' entries"
@@ -144,6 +150,12 @@ def _interface_problems(
     for field in ("addresses", "routes"):
         if not isinstance(interface.get(field, []), list):
             yield f"{where}, {field}: expected a list, got {native_type_name(interface[field])}; write '- ' entries"
+    mtu = interface.get("mtu")
+    if mtu is not None and (isinstance(mtu, bool) or not isinstance(mtu, int) or mtu not in MTU):
+        yield f"{where}, mtu: {_kind(mtu)} is not valid; IPv6 needs 1280 to 65535 octets"
+    sysctls = interface.get("sysctls", {})
+    if not isinstance(sysctls, dict) or not all(INTERFACE_SYSCTL.fullmatch(str(key)) for key in sysctls):
+        yield f"{where}, sysctls: {_kind(sysctls)} is not valid; write 'key: value' lines, keys as below net.ipv6.conf.INTERFACE"
     for text in _list(interface, "addresses"):
         address = interface_address(text)
         if address is None:
@@ -183,8 +195,8 @@ def home_network_problems(prefixes: Any, mode: str, shared: Any, host: str) -> l
     return found
 
 
-def home_address_problems(prefixes: list[Any], address: Any, spi: Any, host: str) -> list[str]:
-    """What is wrong with a mobile node's home address and security association."""
+def home_address_problems(prefixes: list[Any], address: Any, spi: Any, host: str, others: dict[str, Any] | None = None) -> list[str]:
+    """What is wrong with a mobile node's home address and security association. others: home addresses of other mobile nodes by name."""
     found = [
         f"host {host}, home prefix: {text!r} ({native_type_name(text)}) is not an IPv6 prefix; write 2001:db8:100::/64"
         for text in prefixes
@@ -194,17 +206,31 @@ def home_address_problems(prefixes: list[Any], address: Any, spi: Any, host: str
     value = address_of(address)
     if value is None or (networks and not any(value in network for network in networks)):
         found.append(f"host {host}, home address: {_kind(address)} is not an address of the home prefix; give one of {prefixes}")
+    found.extend(
+        f"host {host}, home address: {value} is also that of {name}; give each mobile node its own"
+        for name, other in (others or {}).items()
+        if value is not None and address_of(other) == value
+    )
     if not isinstance(spi, int) or isinstance(spi, bool) or not 256 <= spi <= 0xFFFFFFFF:
         found.append(f"host {host}, spi: {_kind(spi)} is not valid; use 256 to 4294967295 (RFC 4285 section 5 reserves 0 to 255)")
     return found
 
 
-def backend_problems(address: Any, declared: list[dict[str, Any]], certificate_days: Any, host: str) -> list[str]:
-    """What is wrong with HA-B's place. `declared`: its host's interfaces; the address is looked up where there are any."""
-    found = []
+def backend_problems(address: Any, declared: list[dict[str, Any]], ports: dict[str, Any], certificate_days: Any, host: str) -> list[str]:
+    """What is wrong with HA-B's place. `declared`: its host's interfaces; the address is looked up where there are any.
+    ports: {field: TCP port}."""
+    found = [
+        f"host {host}, {field}: {_kind(port)} is not a TCP port; use 1 to 65535"
+        for field, port in ports.items()
+        if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535
+    ]
+    if len(set(ports.values())) < len(ports):
+        found.append(f"host {host}, {' and '.join(ports)}: are the same port; give each a port of its own")
     value = address_of(address)
     own = [entry.ip for interface in declared for entry in map(interface_address, _list(interface, "addresses")) if entry is not None]
-    if value is not None and declared and value not in own:
+    if value is None:
+        found.append(f"host {host}, address: {_kind(address)} is not an IPv6 address; write one like 2001:db8:be::1")
+    elif declared and value not in own:
         remedy = f"give one of {', '.join(map(str, own))}" if own else "declare it there"
         found.append(f"host {host}, address: {value} is not an address of the host's interfaces; {remedy}")
     if not isinstance(certificate_days, int) or isinstance(certificate_days, bool) or certificate_days < 1:

@@ -85,6 +85,12 @@ def _with(path: list[Any], value: Any) -> dict[str, Any]:
         (_with(["ar1", "interfaces"], {"name": "eth0"}), "host ar1, interfaces: expected a list, got dict"),
         (_with(["ar1", "colour"], "red"), "host ar1, colour: is not a field"),
         (_with(["ar1", "interfaces", 0, "speed"], 1), "interface transit, speed: is not a field"),
+        (_with(["ar1", "interfaces", 0, "mtu"], 1279), "host ar1, interface transit, mtu: 1279 is not valid; IPv6 needs 1280 to 65535"),
+        (_with(["ar1", "interfaces", 0, "mtu"], "jumbo"), "mtu: 'jumbo' is not valid"),
+        (_with(["ar1", "interfaces", 0, "mtu"], True), "mtu: True is not valid"),
+        (_with(["ar1", "sysctls"], {"kernel.panic": 1}), "host ar1, sysctls: 'kernel.panic' is not one of a network namespace"),
+        (_with(["ar1", "interfaces", 0, "sysctls"], {"../accept_ra": 1}), "interface transit, sysctls"),
+        (_with(["ar1", "interfaces", 0, "sysctls"], "accept_ra"), "interface transit, sysctls: 'accept_ra' is not valid"),
         ({**HOSTS, "fabric": {"interfaces": []}}, "host 'fabric': the name is not valid"),
         ({**HOSTS, "x": None}, "host x: expected a mapping of fields, got NoneType"),
     ],
@@ -143,3 +149,9 @@ def test_home_network(prefixes: list[str], mode: str, shared: str, message: str 
 def test_mobile_node(address: str, spi: Any, message: str | None) -> None:
     found = lab_plan.home_address_problems(["2001:db8:100::/64"], address, spi, "mn1")
     assert (found == []) if message is None else message in found[0]
+
+
+def test_no_two_mobile_nodes_have_one_home_address() -> None:
+    others = {"mn2": "2001:DB8:100:0::1001", "mn3": "2001:db8:100::1003", "mn4": None}
+    found = lab_plan.home_address_problems(["2001:db8:100::/64"], "2001:db8:100::1001", 256, "mn1", others)
+    assert found == ["host mn1, home address: 2001:db8:100::1001 is also that of mn2; give each mobile node its own"]
