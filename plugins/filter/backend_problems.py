@@ -1,16 +1,16 @@
 # Copyright (c) 2026, The closedloop.mobility contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with HA-B's address and certificates."""
+"""What is wrong with HA-B's address, ports and certificates."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: backend_problems
-positional: interfaces, certificate_days, host
-short_description: What is wrong with HA-B's address and certificates
+positional: interfaces, ports, certificate_days, host
+short_description: What is wrong with HA-B's address, ports and certificates
 version_added: "0.1.0"
 description:
-  - Checks that HA-B's host has its address, and how long certificates last, before anything is changed.
+  - Checks that HA-B's host has its address, that its ports are two, and how long certificates last, before anything is changed.
 options:
   _input:
     description: Address at which HA-B is reached.
@@ -20,6 +20,10 @@ options:
     description: Interfaces of its host as declared, each with C(addresses). The address is not looked up when there is none.
     type: list
     elements: dict
+    required: true
+  ports:
+    description: TCP ports by the names of their fields.
+    type: dict
     required: true
   certificate_days:
     description: Days for which certificates are issued.
@@ -36,7 +40,7 @@ author:
 EXAMPLES = r"""
 - name: HA-B can be reached
   ansible.builtin.assert:
-    that: backend.address | closedloop.mobility.backend_problems(lab_host.interfaces, 365, inventory_hostname) | length == 0
+    that: backend.address | closedloop.mobility.backend_problems([], {'api_port': 7311}, 365, 'ha-b') | length == 0
 """
 
 RETURN = r"""
