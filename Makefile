@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # Compiled bytecode halves the time that ansible-playbook takes to start, which is part of every outage measured here.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo bench test test-fast test-unit test-kernel test-daemons test-simulation sanity molecule lint format reference nightly clean
+.PHONY: help setup demo bench test test-fast test-unit test-kernel test-daemons test-simulation test-faults sanity molecule lint format reference nightly clean
 
 STAGES := .venv/bin/python scripts/stages.py
 
@@ -41,6 +41,9 @@ sanity: setup ## ansible-test sanity and units on the built artifact
 
 molecule: setup ## every molecule scenario
 	@$(STAGES) molecule
+
+test-faults: setup ## two hundred kills on a running lab, and wrong values
+	@$(STAGES) faults
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, changelog, generated files
 	@$(STAGES) lint

@@ -100,8 +100,12 @@ def molecule() -> list[Check]:
     return [Check((str(BIN / "molecule"), "test", "--scenario-name", name), root=True) for name in scenarios]
 
 
+def faults() -> list[Check]:
+    return [pytest("faults", "tests/faults", root=True)]
+
+
 STAGES: dict[str, Callable[[], list[Check]]] = {
-    stage.__name__: stage for stage in (lint, unit, kernel, daemons, simulation, sanity, molecule)
+    stage.__name__: stage for stage in (lint, unit, kernel, daemons, simulation, sanity, molecule, faults)
 }
 
 
