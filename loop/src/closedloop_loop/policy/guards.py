@@ -31,6 +31,7 @@ class Past(Protocol):
     def loop(self) -> str: ...
     @property
     def target(self) -> str: ...
+
     @property
     def started_us(self) -> int | None:
         """When its first attempt began; None where none has."""
