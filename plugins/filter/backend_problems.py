@@ -40,7 +40,7 @@ author:
 EXAMPLES = r"""
 - name: HA-B can be reached
   ansible.builtin.assert:
-    that: backend.address | closedloop.mobility.backend_problems([], {'api_port': 7311}, 365, 'ha-b') | length == 0
+    that: backend.address | closedloop.mobility.backend_problems(lab_host.interfaces, ports, 365, inventory_hostname) | length == 0
 """
 
 RETURN = r"""
