@@ -164,7 +164,8 @@ class StartDad(msgspec.Struct, frozen=True, gc=False):
 
 
 class Log(msgspec.Struct, frozen=True, gc=False):
-    """An event worth a line; fields are numbers, our own words or addresses."""
+    """An event worth a line; fields are numbers, our own words or addresses. The names of a logging.LogRecord's own are taken: `message`,
+    `name`, `args`, `module`, `process` ..."""
 
     event: str
     fields: dict[str, str | int | float | bool | bytes] = {}

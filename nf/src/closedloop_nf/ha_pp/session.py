@@ -143,12 +143,12 @@ class Session:
             return True
         if self.connected:
             self._state.counters["link_messages_refused"] += 1
-            self._state.log("unexpected_message", message=type(message).__name__, phase=self.phase.value)
+            self._state.log("unexpected_message", received=type(message).__name__, phase=self.phase.value)
             self._give_up()
         return False
 
     def refused(self, message: Refused) -> None:
-        self._state.log("refused", code=message.code, message=message.message)
+        self._state.log("refused", code=message.code, problem=message.message)
         self._give_up()
 
     def welcome(self, message: Welcome, now: Instant) -> None:

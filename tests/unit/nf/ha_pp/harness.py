@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import socket
 from typing import TypeVar
@@ -292,6 +293,8 @@ class World:
                 case events.Disconnect():
                     self.disconnects += 1
                 case events.Log():
+                    # As the shell's logger does; it raises KeyError for a field with the name of a record's own.
+                    logging.getLogger().makeRecord("", logging.INFO, "", 0, action.event, (), None, extra=action.fields)
                     self.logged.append(action.event)
                 case events.Finished():
                     self.finished = True
