@@ -51,7 +51,7 @@ HA_B = Service("ha-b", "ha-b")
 def environment() -> dict[str, str]:
     """For Ansible, whatever the caller's own settings are."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    return inherited | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return inherited | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
 
 
 class Playbook:

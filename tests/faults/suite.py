@@ -64,6 +64,11 @@ class Suite:
         return sum(self.counts.values())
 
     @property
+    def kills(self) -> int:
+        """Those by kill -9."""
+        return sum(number for kind, number in self.counts.items() if kind.startswith("kill_"))
+
+    @property
     def acknowledged(self) -> int:
         return sum(stream.count for stream in self._streams.values())
 
@@ -145,7 +150,7 @@ class Suite:
         rng, lab = self.rng, self.lab
         steps = [Step(at_s, lambda node=node, link=link: lab.move(node, link)) for at_s, node, link in moves(rng, lab)]
         what = []
-        for _ in range(rng.choice((1, 2, 2, 3, 4))):
+        for _ in range(rng.choice((1, 2, 3, 3, 4))):
             injection, duration_s = choose(rng, lab)
             at_s = rng.uniform(0.0, 0.5)
             what.append(f"{injection} for {duration_s:.2f} s at {at_s:.2f} s")
