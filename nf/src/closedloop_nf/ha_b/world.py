@@ -185,12 +185,17 @@ class World:
         self._push(push)
 
     def _push(self, changes: list[tuple[int | None, Binding]]) -> None:
-        """Send committed rows to every session that follows, each what it does not know yet; empties the list."""
+        """Send committed rows to every session that follows, each what it does not know yet; empties the list.
+
+        Of several rows of one home address only the newest goes out: a session may have been told of that one already (`Registered`), and must
+        not hear of an older one after it.
+        """
         if not changes:
             return
+        newest = {row.home_address: row.revision for _, row in changes}
         for session in self.sessions.values():
             if session.phase >= Phase.SNAPSHOT:
-                rows = [row for origin, row in changes if origin != session.conn]
+                rows = [row for origin, row in changes if origin != session.conn and row.revision == newest[row.home_address]]
                 self.rows_pushed += len(rows)
                 for start in range(0, len(rows), CHUNK_ROWS):
                     self.out.append(Send(session.conn, Bindings(rows[start : start + CHUNK_ROWS])))

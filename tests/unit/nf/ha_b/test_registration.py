@@ -234,6 +234,22 @@ def test_revoke_follows_the_registration_that_made_the_owner() -> None:
     assert kinds.index("Registered") < kinds.index("Revoke")
 
 
+def test_a_new_owner_hears_of_no_older_row_after_its_registration() -> None:
+    """Both registrations become durable in one commit: the row of the first, pushed after the answer to the second, would undo it."""
+    bench = Bench()
+    a, b = bench.join("a"), bench.join("b")
+    bench.auto = False
+    bench.clear()
+    bench.ask(a, 1, 1)
+    bench.lose(a)
+    bench.ask(b, 1, 2)
+    bench.hello(bench.open(), "a", instance="a-2")
+    bench.commit()
+    assert [answer.status for answer in bench.sent(b, m.Registered)] == [0]
+    assert not bench.sent(b, m.Bindings)
+    assert bench.owner(1) == "b"
+
+
 def test_an_address_is_given_back_when_nobody_takes_it_after_all() -> None:
     bench = Bench()
     a, b = bench.join("a"), bench.join("b")
