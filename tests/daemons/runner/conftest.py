@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.daemons.runner.both import Runner
+
+
+@pytest.fixture(scope="package", autouse=True)
+def attentive() -> None:
+    """Signals as a shell in the foreground leaves them: a job in the background, or under nohup, passes some on as ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
