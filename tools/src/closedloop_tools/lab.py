@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from closedloop_loop.operations.journal import Journal
+from closedloop_loop.operations.model import Operation
+from closedloop_loop.operations.store.open import open_store
 
 from closedloop_tools.namespaces import in_namespace
 from closedloop_tools.work import work_folder
@@ -147,6 +150,17 @@ class Lab:
     def home_agents(self) -> list[dict[str, Any]]:
         """As HA-B sees them."""
         return list(self._get("/v1/home-agents")["home_agents"])
+
+    def operations(self, since_us: int = 0) -> list[Operation]:
+        """Operations that were accepted from that moment (UNIX microseconds) on, oldest first."""
+        file = self._state / "control/operations.db"
+        if not file.exists():
+            return []
+        store = open_store(str(file))
+        try:
+            return [operation for operation in reversed(Journal(store).recent(1000)) if operation.created_us >= since_us]
+        finally:
+            store.close()
 
     def serving(self) -> str:
         """Name of the HA-PP that serves. Raises RuntimeError where there is not exactly one."""

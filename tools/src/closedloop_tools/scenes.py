@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from closedloop_loop.operations.model import Operation, State
+
 from closedloop_tools.flow import Flow, Packet, Silence
 from closedloop_tools.lab import Lab, Task
 
@@ -24,6 +26,7 @@ _FLOWING = 100
 """Packets in each direction that have to arrive before a scene begins or ends."""
 _TRAFFIC_TIMEOUT_S = 20.0
 _WAIT_S = 0.02
+_HEALING_TIMEOUT_S = 60.0
 
 
 class Stage(NamedTuple):
@@ -31,7 +34,7 @@ class Stage(NamedTuple):
 
     at_ns: int
     what: str
-    source: Literal["playbook", "HA-B", "mobile node", "packets", "cause"]
+    source: Literal["playbook", "HA-B", "loop", "mobile node", "packets", "cause"]
 
 
 class Direction(NamedTuple):
@@ -142,22 +145,70 @@ def failover(lab: Lab, traffic: Traffic, progress: Progress | None = None) -> Sc
     """The serving HA-PP is killed, and playbooks/failover.yml is started at that moment."""
     traffic.wait_until_it_flows()
     victim = lab.serving()
-    offset_s = time.time() - time.monotonic()
+    clock = Clock()
     killed_ns = lab.kill(victim)
     tasks = lab.playbook("failover", progress).wait()
+    return _failed_over(lab, traffic, victim, killed_ns, clock, _playbook_stages(tasks), tasks)
+
+
+def healed(lab: Lab, traffic: Traffic) -> Scene:
+    """The serving HA-PP is killed, and nobody does anything: the loop's operation is waited for. Raises NotHealed."""
+    traffic.wait_until_it_flows()
+    victim = lab.serving()
+    clock = Clock()
+    killed_ns = lab.kill(victim)
+    operation = _operation_on(lab, victim, clock.wall_us(killed_ns))
+    return _failed_over(lab, traffic, victim, killed_ns, clock, _loop_stages(operation, clock))
+
+
+class NotHealed(Exception):
+    """The loop did not do what it should; the text says what the journal has."""
+
+
+class Clock:
+    """From wall-clock time to CLOCK_MONOTONIC, by the distance between the two when this was made."""
+
+    def __init__(self) -> None:
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
+
+    def mono_ns(self, wall_us: int) -> int:
+        return wall_us * 1000 - self._offset_ns
+
+    def wall_us(self, mono_ns: int) -> int:
+        return (mono_ns + self._offset_ns) // 1000
+
+
+def _operation_on(lab: Lab, target: str, since_us: int) -> Operation:
+    """The operation on `target` that succeeded, once its onset has been abated and nothing is open any more."""
+    end = time.monotonic() + _HEALING_TIMEOUT_S
+    while True:
+        operations = lab.operations(since_us)
+        done = [known for known in operations if known.target == target and known.state is State.SUCCEEDED and known.abated_us is not None]
+        if done and not any(known.open for known in operations):
+            return done[0]
+        if time.monotonic() > end:
+            told = "; ".join(f"{known.action} of {known.target} is {known.state}, {known.message or known.reason}" for known in operations)
+            raise NotHealed(f"{target}: after {_HEALING_TIMEOUT_S:g} s the loop has not healed it: {told or 'there is no operation'}")
+        time.sleep(_WAIT_S)
+
+
+def _failed_over(
+    lab: Lab, traffic: Traffic, victim: str, killed_ns: int, clock: Clock, stages: list[Stage], tasks: list[Task] | None = None
+) -> Scene:
+    """The scene, once the traffic is back: what the caller knows of it, and what HA-B and the mobile node tell."""
     traffic.wait_until_it_flows()
     time.sleep(AFTER_NS / 1e9)
-    stages = [Stage(killed_ns, f"{victim} killed", "cause")]
-    stages += [
-        Stage(round((event["wall"] - offset_s) * 1e9), f"{event['name']} {_BACKEND_TOLD.get(event['kind'], event['kind'])}", "HA-B")
-        for event in lab.backend_events(killed_ns / 1e9 + offset_s)
+    told = [
+        Stage(clock.mono_ns(round(event["wall"] * 1e6)), f"{event['name']} {BACKEND_TOLD.get(event['kind'], event['kind'])}", "HA-B")
+        for event in lab.backend_events(clock.wall_us(killed_ns) / 1e6)
     ]
-    stages += _playbook_stages(tasks)
-    stages += _mobile_node_stages(lab.mobile_node_events(traffic.mobile_node, killed_ns))
-    return _scene("failover", f"{victim} dies", traffic, killed_ns, stages, tasks)
+    told += _mobile_node_stages(lab.mobile_node_events(traffic.mobile_node, killed_ns))
+    return _scene(
+        "failover", f"{victim} dies", traffic, killed_ns, [Stage(killed_ns, f"{victim} killed", "cause"), *told, *stages], tasks or []
+    )
 
 
-_BACKEND_TOLD = {
+BACKEND_TOLD = {
     "hello": "connects",
     "ready": "has all bindings",
     "adopted": "takes over",
@@ -166,7 +217,7 @@ _BACKEND_TOLD = {
 }
 """HA-B's event kinds in plain words."""
 
-_MOBILE_NODE_TOLD = {
+MOBILE_NODE_TOLD = {
     "link_up": "link is up",
     "ra_received": "router advertisement",
     "bu_sent": "Binding Update sent",
@@ -189,13 +240,17 @@ def _playbook_stages(tasks: Iterable[Task]) -> list[Stage]:
     return [Stage(task.begin_ns, _PLAYBOOK_TOLD[task.name], "playbook") for task in tasks if task.name in _PLAYBOOK_TOLD]
 
 
+def _loop_stages(operation: Operation, clock: Clock) -> list[Stage]:
+    return [Stage(clock.mono_ns(stage.at_us), f"operation {stage.name.replace('_', ' ')}", "loop") for stage in operation.stages]
+
+
 def _mobile_node_stages(events: Iterable[dict[str, Any]]) -> list[Stage]:
     """The first event of each kind, as advertisements repeat."""
     first: dict[str, int] = {}
     for event in events:
-        if event["name"] in _MOBILE_NODE_TOLD:
+        if event["name"] in MOBILE_NODE_TOLD:
             first.setdefault(event["name"], event["mono_ns"])
-    return [Stage(at, _MOBILE_NODE_TOLD[name], "mobile node") for name, at in first.items()]
+    return [Stage(at, MOBILE_NODE_TOLD[name], "mobile node") for name, at in first.items()]
 
 
 def _resumed_ns(*directions: Direction) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ARRIVED, LOST, INK, PALE = "#2a9d8f", "#d1495b", "#26323c", "#8a96a0"
-_SOURCES = {"cause": LOST, "packets": ARRIVED, "playbook": "#6a4c93", "HA-B": "#1d6fa5", "mobile node": "#b5651d"}
+_SOURCES = {"cause": LOST, "packets": ARRIVED, "playbook": "#6a4c93", "loop": "#4f6d2f", "HA-B": "#1d6fa5", "mobile node": "#b5651d"}
 """Colour of a label, by who told."""
 _LANE, _GAP = 1.0, 0.35
 _ROW = 0.55
@@ -85,7 +85,7 @@ def _legend(figure: Figure) -> None:
     from matplotlib.lines import Line2D
 
     entries = {"packet that arrived": ARRIVED, "packet that was lost": LOST}
-    entries |= {f"told by {'the ' if who != 'HA-B' else ''}{who}": _SOURCES[who] for who in ("playbook", "HA-B", "mobile node")}
+    entries |= {f"told by {'the ' if who != 'HA-B' else ''}{who}": _SOURCES[who] for who in ("playbook", "loop", "HA-B", "mobile node")}
     handles = [Line2D([], [], color=colour, linewidth=3, label=text) for text, colour in entries.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, labelcolor=INK)
 
