@@ -91,6 +91,6 @@ def test_what_is_slower_than_the_aim_is_told(folder: Path) -> None:
     runs.begin(folder)
     runs.add(folder, record("loop", 1, 3.2))
     assert failover_report.missed(folder) == [
-        "the loop, cold: outage median 3.200 s, the aim is 1.5 s",
-        "the loop, cold: longest outage 3.200 s, the aim is 3 s",
+        "service_outage_s: median 3.200, the aim is at most 1.5",
+        "service_outage_s: max 3.200, the aim is at most 3",
     ]

@@ -151,6 +151,10 @@ class Lab:
         """As HA-B sees them."""
         return list(self._get("/v1/home-agents")["home_agents"])
 
+    def owners(self) -> dict[str, str]:
+        """Which HA-PP serves each bound home address."""
+        return {str(row["home_address"]): str(row["owner"]) for row in self._get("/v1/bindings?limit=1000")["bindings"]}
+
     def operations(self, since_us: int = 0) -> list[Operation]:
         """Operations that were accepted from that moment (UNIX microseconds) on, oldest first."""
         file = self._state / "control/operations.db"

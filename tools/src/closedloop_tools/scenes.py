@@ -92,12 +92,13 @@ class TrafficLost(Exception):
 class Traffic:
     """Both packet streams between the correspondent node `cn` and a mobile node. A context manager; entering waits until they flow."""
 
-    def __init__(self, lab: Lab, mobile_node: str) -> None:
+    def __init__(self, lab: Lab, mobile_node: str, port: int = 9000) -> None:
+        """port: UDP port of the packets to the mobile node; the other direction has the next one."""
         self.mobile_node = mobile_node
         home_address, peer = lab.home_address(mobile_node), lab.address("cn")
         here, there = lab.namespace("cn"), lab.namespace(mobile_node)
-        self.to_mobile_node = Flow(here, there, home_address, source=peer, port=9000)
-        self.from_mobile_node = Flow(there, here, peer, source=home_address, port=9001)
+        self.to_mobile_node = Flow(here, there, home_address, source=peer, port=port)
+        self.from_mobile_node = Flow(there, here, peer, source=home_address, port=port + 1)
         self._flows = (self.to_mobile_node, self.from_mobile_node)
 
     def __enter__(self) -> Traffic:

@@ -187,8 +187,8 @@ class World:
     def _push(self, changes: list[tuple[int | None, Binding]]) -> None:
         """Send committed rows to every session that follows, each what it does not know yet; empties the list.
 
-        Of several rows of one home address only the newest goes out: a session may have been told of that one already (`Registered`), and must
-        not hear of an older one after it.
+        Of several rows of one home address only the newest goes out: a session may have been told of that one already (`Registered`), and
+        must not hear of an older one after it.
         """
         if not changes:
             return

@@ -1,0 +1,83 @@
+"""What the scaling measurement puts on the mobile nodes: TCP as fast as it goes, UDP at a rate; by iperf3 from the correspondent node."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+from closedloop_tools.lab import Lab
+
+PORT = 5300
+"""TCP and UDP port of the first mobile node's server; the others follow."""
+SATURATED_S = 4
+_STREAMS = "4"
+
+
+class Servers:
+    """An iperf3 server in the namespace of each mobile node, at its home address. A context manager."""
+
+    def __init__(self, lab: Lab, mobile_nodes: tuple[str, ...]) -> None:
+        self._lab = lab
+        self.ports = {name: PORT + number for number, name in enumerate(mobile_nodes)}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Servers:
+        for name, port in self.ports.items():
+            argv = ["iperf3", "--server", "--bind", self._lab.home_address(name), "--port", str(port)]
+            self._stack.enter_context(_running(_inside(self._lab.namespace(name), argv)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def saturate(self) -> dict[str, float]:
+        """Mbit/s that each mobile node receives over TCP while all do. Raises RuntimeError."""
+        started = {
+            name: _start(self._client(name, "--time", str(SATURATED_S), "--omit", "1", "--parallel", _STREAMS)) for name in self.ports
+        }
+        return {name: _received_mbps(name, process) for name, process in started.items()}
+
+    @contextmanager
+    def loaded(self, mbps: Mapping[str, float]) -> Iterator[None]:
+        """UDP at a rate to each mobile node, for as long as the context lasts."""
+        with ExitStack() as stack:
+            for name, rate in mbps.items():
+                options = ("--udp", "--bitrate", f"{rate}M", "--length", "1400", "--time", "0")
+                stack.enter_context(_running(self._client(name, *options)))
+            yield
+
+    def _client(self, mobile_node: str, *options: str) -> list[str]:
+        target = ["--client", self._lab.home_address(mobile_node), "--port", str(self.ports[mobile_node])]
+        return _inside(self._lab.namespace("cn"), ["iperf3", "--json", "--connect-timeout", "5000", *target, *options])
+
+
+def _inside(namespace: str, argv: list[str]) -> list[str]:
+    """It ends with this process."""
+    return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", namespace, *argv]
+
+
+def _start(argv: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _received_mbps(mobile_node: str, process: subprocess.Popen[str]) -> float:
+    output, _ = process.communicate(timeout=SATURATED_S + 30)
+    try:
+        result = json.loads(output)
+    except ValueError:
+        result = {"error": output[-200:]}
+    if "error" in result:
+        raise RuntimeError(f"iperf3 to {mobile_node}: {result['error']}")
+    return float(result["end"]["sum_received"]["bits_per_second"]) / 1e6
+
+
+@contextmanager
+def _running(argv: list[str]) -> Iterator[None]:
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
