@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from closedloop_loop.operations.journal import Journal
-from closedloop_loop.operations.model import Operation, Refused, State
+from closedloop_loop.operations.model import Operation, Refused, State, Terms
 from closedloop_loop.operations.store.interface import Store, StoreError
 from closedloop_loop.operations.store.memory import MemoryStore
 from closedloop_loop.operations.store.open import open_store
 from closedloop_loop.operations.store.sqlite import SqliteStore
+from closedloop_loop.policy.decide import Decision
 
 from tests.daemons.ha_b.conftest import Postgresql
 from tests.unit.loop.bench import at, onset, policy
@@ -75,6 +76,7 @@ def test_numbers_and_tokens_grow_over_restarts(open_: Open) -> None:
         book = Journal(open_())
         operation(book.submit(RULES, onset(number, target=f"t{number}"), None, at(number)))
         tokens.append(operation(book.claim(onset(number, target=f"t{number}").request_id, "actor", at(number))).token)
+        book.finish(onset(number, target=f"t{number}").request_id, tokens[-1], True, "", at(number))
     assert tokens == [1, 2, 3]
     assert [known.number for known in Journal(open_()).recent()] == [3, 2, 1]
 
@@ -89,11 +91,34 @@ def test_guards_see_the_history(open_: Open) -> None:
     assert operation(book.submit(RULES, onset(2), None, at(100))).state is State.PENDING
 
 
+def test_an_order_and_the_end_of_its_actor_are_kept(open_: Open) -> None:
+    book = Journal(open_())
+    decision = Decision(action="failover", target="ha-pp-a", region="region-b", reason="by hand")
+    ordered = operation(book.order(onset(1, loop="by-hand"), decision, Terms(), "a-person", at(0)))
+    again = Journal(open_())
+    assert again.opened() == [ordered]
+    operation(again.lost(ordered.request_id, ordered.token, at(1)))
+    assert [waiting.request_id for waiting in Journal(open_()).due(at(1))] == [ordered.request_id]
+    resumed = operation(Journal(open_()).claim(ordered.request_id, "next", at(1)))
+    book.finish(ordered.request_id, resumed.token, True, "", at(2))
+    assert again.opened() == []
+
+
+def test_operations_of_one_group_are_claimed_one_after_the_other(open_: Open) -> None:
+    book = Journal(open_())
+    for number in range(2):
+        operation(book.submit(RULES, onset(number, target=f"t{number}"), None, at(number)))
+    first = operation(book.claim(onset(0, target="t0").request_id, "one", at(2)))
+    assert isinstance(Journal(open_()).claim(onset(1, target="t1").request_id, "two", at(2)), Refused)
+    book.finish(first.request_id, first.token, True, "", at(3))
+    assert operation(Journal(open_()).claim(onset(1, target="t1").request_id, "two", at(3))).group == "default"
+
+
 def test_listing_can_be_narrowed(open_: Open) -> None:
     book = Journal(open_())
     for number in range(4):
         book.submit(RULES, onset(number, target=f"t{number % 2}"), None, at(number))
-    book.claim(onset(3, target="t1").request_id, "actor", at(9))
+    book.cancel(onset(0, target="t0").request_id, at(8))
     book.claim(onset(1, target="t1").request_id, "actor", at(9))
     assert [known.number for known in book.recent(2)] == [4, 3]
     assert [known.number for known in book.recent(9, State.RUNNING)] == [2]

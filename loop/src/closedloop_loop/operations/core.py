@@ -16,14 +16,20 @@ from closedloop_loop.clock import MICROSECONDS
 from closedloop_loop.names import is_name
 from closedloop_loop.onset import Onset
 from closedloop_loop.operations.model import NEXT, Operation, Refused, Stage, State, Terms
-from closedloop_loop.policy.decide import Decision, UnknownLoop, decide
-from closedloop_loop.policy.inventory import Inventory, Module
+from closedloop_loop.operations.schedule import before, decides_again, together
+from closedloop_loop.policy.decide import Decision, decide
+from closedloop_loop.policy.guards import Denied
+from closedloop_loop.policy.inventory import Inventory, Module, Unreadable
 from closedloop_loop.policy.model import Loop, Policy
 
 MAX_RESUMPTIONS: Final = 8
 """An operation that has lost so many actors kills them: it fails."""
 MAX_STAGES: Final = 256
 MAX_MESSAGE: Final = 500
+BAD_ACTOR: Final = "actor: expected 1 to 128 letters, digits or inner '.', '_', ':', '-'"
+ACTOR_LOST: Final = "actor lost"
+RECHECK_S: Final = 1.0
+"""How soon an inventory that could not be read is read again."""
 
 
 class View(Protocol):
@@ -62,13 +68,14 @@ def moved(operation: Operation, state: State, at_us: int, stage: str, **changes:
 # --- from onset to decision ------------------------------------------------------------------------------------------
 
 
-def submit(view: View, policy: Policy, onset: Onset, inventory: Inventory | None, now_us: int) -> Step:
+def submit(view: View, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now_us: int) -> Step:
     """An onset (or its end) has arrived. A new one is decided; one that was denied or waits for its next attempt is decided again when that
-    is due; any other stays as it is. Inventory as for `decide`; room that open operations are about to take is taken into account."""
+    is due; any other stays as it is. Inventory as for `decide`; room that open operations are about to take is taken into account. With one
+    that cannot be read the decision waits."""
     if onset.status == "ABATED":
         return abate(view, onset, now_us)
     known = view.get(onset.request_id)
-    if known is not None and not _decides_again(known, now_us):
+    if known is not None and not decides_again(known, now_us):
         return Step(known)
     loop = policy.loop(onset.name)
     if loop is None:
@@ -83,12 +90,16 @@ def submit(view: View, policy: Policy, onset: Onset, inventory: Inventory | None
     history = [past for past in view.history(loop.name, since_us) if past.request_id != onset.request_id]
     about_to_start = [other for other in others if other.loop == loop.name and other.state is State.PENDING and other.started_us is None]
     history += [msgspec.structs.replace(other, started_us=now_us) for other in about_to_start]
-    try:
+    if isinstance(inventory, Unreadable):
+        verdict: Decision | Denied = Denied(
+            guard="inventory", reason=printable(inventory.problem), until_us=now_us + round(RECHECK_S * MICROSECONDS)
+        )
+    else:
         verdict = decide(policy, onset, None if inventory is None else reserved(inventory, others), history, now_us, tried)
-    except UnknownLoop as error:
-        return Step(Refused(str(error)))
     if known is None:
         known = _new(view, onset, _terms(loop), now_us)
+    if isinstance(inventory, Inventory):
+        known = msgspec.structs.replace(known, group=inventory.group_of(onset.target))
     if isinstance(verdict, Decision):
         settled = moved(
             known,
@@ -108,27 +119,15 @@ def submit(view: View, policy: Policy, onset: Onset, inventory: Inventory | None
     return Step(settled, (settled,))
 
 
-def order(view: View, onset: Onset, decision: Decision, terms: Terms, now_us: int) -> Step:
-    """Someone with a name has decided by hand; guards are not asked."""
-    known = view.get(onset.request_id)
-    if known is not None:
-        return Step(known)
-    fresh = _new(view, onset, terms, now_us)
-    settled = moved(
-        fresh, State.PENDING, now_us, "ordered", action=decision.action, region=decision.region, reason=decision.reason, due_us=None
-    )
-    return Step(settled, (settled,))
-
-
 def abate(view: View, onset: Onset, now_us: int) -> Step:
-    """What the onset told of has ended. What has not begun is cancelled; what runs, runs on, but is not tried again."""
+    """What the onset told of has ended. What has not begun is cancelled; what has is carried to its end, but is not tried again."""
     known = view.get(onset.request_id)
     if known is None:  # its ONSET may still come, late: it must find that all is over
         known = _new(view, onset, Terms(), now_us)
     elif known.abated_us is not None:
         return Step(known)
     ended = onset.alarm_end_us if onset.alarm_end_us is not None else now_us
-    if known.state in (State.PENDING, State.DENIED, State.RETRYING):
+    if known.state in (State.PENDING, State.DENIED, State.RETRYING) and not _half_done(known):
         settled = moved(known, State.CANCELLED, now_us, "cancelled", abated_us=ended, finished_us=now_us, due_us=None)
     else:
         settled = msgspec.structs.replace(
@@ -144,16 +143,12 @@ def reserved(inventory: Inventory, others: Sequence[Operation]) -> Inventory:
     for other in others:
         if other.region is None or other.state is State.DENIED:
             continue
-        place = other.region, inventory.group_of(other.target)
+        place = other.region, other.group
         if there[place] > 0:
             there[place] -= 1
         else:
             extra.append(Module(name=f"op-{other.request_id}", region=place[0], state="deploying", group=place[1]))
     return msgspec.structs.replace(inventory, modules=[*inventory.modules, *extra])
-
-
-def _decides_again(known: Operation, now_us: int) -> bool:
-    return known.state in (State.DENIED, State.RETRYING) and known.due_us is not None and known.due_us <= now_us
 
 
 def _terms(loop: Loop) -> Terms:
@@ -180,10 +175,10 @@ def _new(view: View, onset: Onset, terms: Terms, now_us: int) -> Operation:
 
 
 def claim(view: View, request_id: str, actor: str, lease_us: int, now_us: int) -> Step:
-    """`actor` carries the operation out from now on, with a fencing token of its own, if nobody else does and nothing before it on the same
-    target is open. The answer's `stages` tell how far an actor that was lost had come."""
+    """`actor` carries the operation out from now on, with a fencing token of its own, if nobody else does and nothing before it in the same
+    group is open. The answer's `stages` tell how far an actor that was lost had come."""
     if not is_name(actor):
-        return Step(Refused("actor: expected 1 to 128 letters, digits or inner '.', '_', ':', '-'"))
+        return Step(Refused(BAD_ACTOR))
     known = view.get(request_id)
     if known is None:
         return Step(Refused("no operation has this request id; submit its onset first"))
@@ -191,14 +186,42 @@ def claim(view: View, request_id: str, actor: str, lease_us: int, now_us: int) -
     if known.state is State.RUNNING:
         if known.actor == actor:
             return Step(known)
-        return Step(Refused(f"{known.actor} carries it out with token {known.token}; its lease has not ended"))
+        return Step(Refused(f"{known.actor} carries it out with token {known.token}; its lease has not ended", known))
     if known.state is not State.PENDING:
-        return Step(Refused(f"it is {known.state}; only a pending operation can be claimed"), (known,))
-    before = _before(view, known)
-    if before is not None:
-        return Step(Refused(f"operation {before.request_id} on {known.target} comes first; it is {before.state}"), (known,))
-    resumed = known.resumptions > 0 and known.attempt > 0 and known.stages[-1].name == "lost"
-    claimed = moved(
+        return Step(Refused(f"it is {known.state}; only a pending operation can be claimed", known), (known,))
+    first = before(view.open(), known)
+    if first is not None:
+        return Step(Refused(f"operation {first.request_id} on {first.target} comes first; it is {first.state}", first))
+    claimed = _begun(view, known, actor, lease_us, now_us)
+    return Step(claimed, (claimed,))
+
+
+def order(view: View, onset: Onset, decision: Decision, terms: Terms, actor: str, lease_us: int, now_us: int) -> Step:
+    """Someone with a name has decided by hand, and carries it out at once: no guard is asked, and only what runs comes first. Where an
+    operation waits to do the same to the same target, it is this one that is carried out."""
+    if not is_name(actor):
+        return Step(Refused(BAD_ACTOR))
+    known = view.get(onset.request_id)
+    if known is not None:
+        return Step(known if known.state is State.RUNNING and known.actor == actor else Refused(f"it is {known.state}", known))
+    fresh = _new(view, onset, terms, now_us)
+    there = [_swept(other, now_us) for other in view.open()]
+    running = next((other for other in there if other.state is State.RUNNING and together(other, fresh)), None)
+    if running is not None:
+        return Step(Refused(f"{running.actor} carries out operation {running.request_id}, {running.action} of {running.target}", running))
+    same = (other for other in there if other.open and other.target == onset.target and other.action == decision.action)
+    waiting = next(same, fresh)
+    if waiting.state is not State.PENDING:
+        waiting = moved(waiting, State.PENDING, now_us, "ordered", guard=None, due_us=None)
+    region = decision.region if decision.region is not None else waiting.region
+    ordered = msgspec.structs.replace(waiting, action=decision.action, region=region, reason=printable(decision.reason))
+    begun = _begun(view, ordered, actor, lease_us, now_us)
+    return Step(begun, (begun,))
+
+
+def _begun(view: View, known: Operation, actor: str, lease_us: int, now_us: int) -> Operation:
+    resumed = _half_done(known)
+    return moved(
         known,
         State.RUNNING,
         now_us,
@@ -210,7 +233,20 @@ def claim(view: View, request_id: str, actor: str, lease_us: int, now_us: int) -
         lease_until_us=now_us + lease_us,
         deadline_us=now_us + round(known.terms.timeout_s * MICROSECONDS),
     )
-    return Step(claimed, (claimed,))
+
+
+def _half_done(known: Operation) -> bool:
+    """Whether its actor was lost and nobody has taken over."""
+    return known.state is State.PENDING and known.message == ACTOR_LOST
+
+
+def lost(view: View, request_id: str, token: int, now_us: int) -> Step:
+    """Who watches the actor has seen it end: its lease ends with it."""
+    known = _held(view, request_id, token)
+    if isinstance(known, Refused):
+        return Step(known)
+    left = _lost(known, now_us)
+    return Step(left, (left,))
 
 
 def renew(view: View, request_id: str, token: int, lease_us: int, now_us: int) -> Step:
@@ -300,19 +336,6 @@ def sweep(view: View, now_us: int) -> tuple[Operation, ...]:
     return tuple(after for before, after in swept if after is not before)
 
 
-def due(view: View, now_us: int) -> list[Operation]:
-    """What somebody should take up now: PENDING ones that may be claimed, and ones to submit again."""
-    return [
-        known for known in view.open() if (known.state is State.PENDING and _before(view, known) is None) or _decides_again(known, now_us)
-    ]
-
-
-def deadline(view: View) -> int | None:
-    """When `sweep` or `due` may say something new, UNIX microseconds."""
-    times = [time for known in view.open() for time in (known.due_us, known.lease_until_us, known.deadline_us) if time is not None]
-    return min(times, default=None)
-
-
 def _swept(known: Operation, now_us: int) -> Operation:
     if known.state is not State.RUNNING:
         return known
@@ -320,10 +343,14 @@ def _swept(known: Operation, now_us: int) -> Operation:
         return _failed(known, f"not done in {known.terms.timeout_s:g} s", now_us)
     if known.lease_until_us is None or known.lease_until_us > now_us:
         return known
+    return _lost(known, now_us)
+
+
+def _lost(known: Operation, now_us: int) -> Operation:
     if known.resumptions >= MAX_RESUMPTIONS:
         return _failed(known, f"{known.resumptions + 1} actors were lost over it", now_us, last=True)
     return moved(
-        known, State.PENDING, now_us, "lost", resumptions=known.resumptions + 1, lease_until_us=None, deadline_us=None, message="actor lost"
+        known, State.PENDING, now_us, "lost", resumptions=known.resumptions + 1, lease_until_us=None, deadline_us=None, message=ACTOR_LOST
     )
 
 
@@ -333,16 +360,6 @@ def _failed(known: Operation, message: str, now_us: int, last: bool = False) -> 
     if last or known.attempt > known.terms.retries or known.abated_us is not None:
         return moved(known, State.FAILED, now_us, "failed", finished_us=now_us, **over)
     return moved(known, State.RETRYING, now_us, "attempt_failed", due_us=now_us + round(known.terms.retry_delay_s * MICROSECONDS), **over)
-
-
-def _before(view: View, operation: Operation) -> Operation | None:
-    """The open operation on the same target that must end first."""
-    for other in view.open():
-        if other.target != operation.target or other.request_id == operation.request_id:
-            continue
-        if other.state is State.RUNNING or (other.state in (State.PENDING, State.RETRYING) and other.number < operation.number):
-            return other
-    return None
 
 
 def _held(view: View, request_id: str, token: int) -> Operation | Refused:

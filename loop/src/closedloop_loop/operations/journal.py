@@ -7,12 +7,12 @@ from typing import Final
 
 from closedloop_loop.clock import MICROSECONDS, Instant
 from closedloop_loop.onset import Onset
-from closedloop_loop.operations import core
+from closedloop_loop.operations import core, schedule
 from closedloop_loop.operations.core import Step, View
 from closedloop_loop.operations.model import Operation, Refused, State, Terms
 from closedloop_loop.operations.store.interface import Store
 from closedloop_loop.policy.decide import Decision
-from closedloop_loop.policy.inventory import Inventory
+from closedloop_loop.policy.inventory import Inventory, Unreadable
 from closedloop_loop.policy.model import Policy
 
 LEASE_S: Final = 10.0
@@ -26,13 +26,13 @@ class Journal:
         self._store = store
         self._lease_us = round(lease_s * MICROSECONDS)
 
-    def submit(self, policy: Policy, onset: Onset, inventory: Inventory | None, now: Instant) -> Operation | Refused:
+    def submit(self, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now: Instant) -> Operation | Refused:
         """Decide an onset, or take note of its end."""
         return self._step(lambda view: core.submit(view, policy, onset, inventory, now.wall_us))
 
-    def order(self, onset: Onset, decision: Decision, terms: Terms, now: Instant) -> Operation | Refused:
-        """Enter what was decided by hand."""
-        return self._step(lambda view: core.order(view, onset, decision, terms, now.wall_us))
+    def order(self, onset: Onset, decision: Decision, terms: Terms, actor: str, now: Instant) -> Operation | Refused:
+        """Become the one who carries out what was decided by hand; the answer has the fencing token."""
+        return self._step(lambda view: core.order(view, onset, decision, terms, actor, self._lease_us, now.wall_us))
 
     def claim(self, request_id: str, actor: str, now: Instant) -> Operation | Refused:
         """Become the one who carries it out; the answer has the fencing token."""
@@ -41,6 +41,10 @@ class Journal:
     def renew(self, request_id: str, token: int, now: Instant) -> Operation | Refused:
         """Still at it; to be called at least every third of the lease."""
         return self._step(lambda view: core.renew(view, request_id, token, self._lease_us, now.wall_us))
+
+    def lost(self, request_id: str, token: int, now: Instant) -> Operation | Refused:
+        """The actor was seen to end; another may take over at once."""
+        return self._step(lambda view: core.lost(view, request_id, token, now.wall_us))
 
     def stage(self, request_id: str, token: int, name: str, now: Instant) -> Operation | Refused:
         """Note that a stage has been reached; renews too."""
@@ -67,13 +71,17 @@ class Journal:
 
         return self._store.transact(work)
 
+    def opened(self) -> Sequence[Operation]:
+        """Operations not at their end, by number."""
+        return self._store.open()
+
     def due(self, now: Instant) -> list[Operation]:
         """PENDING: claim it and carry it out. DENIED, RETRYING: submit its onset again."""
-        return self._store.transact(lambda view: (core.due(view, now.wall_us), ()))
+        return schedule.due(self._store.open(), now.wall_us)
 
     def deadline(self) -> float | None:
         """UNIX seconds at which to sweep and to ask what is due."""
-        at_us = self._store.transact(lambda view: (core.deadline(view), ()))
+        at_us = schedule.deadline(self._store.open())
         return None if at_us is None else at_us / MICROSECONDS
 
     def get(self, request_id: str) -> Operation | None:

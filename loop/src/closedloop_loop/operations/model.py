@@ -64,8 +64,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     request_id: str
     number: int
-    """Order of acceptance; operations on one target run in it."""
+    """Order of acceptance; operations of one group run in it."""
     onset: Onset
+    group: str = "default"
+    """Of the target, see policy/inventory.py: operations of one group run one after the other."""
     action: str = ""
     """Empty as long as no decision was taken."""
     region: str | None = None
@@ -123,3 +125,5 @@ class Refused(msgspec.Struct, frozen=True):
     """The journal does not do it; the reason says why."""
 
     reason: str
+    operation: Operation | None = None
+    """The one that stands in the way, where it is one."""

@@ -50,3 +50,9 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """The group of a module; of one that is not known, the default."""
         module = self.module(name)
         return "default" if module is None else module.group
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """The snapshot could not be taken, and why: whoever decides must wait, as without it nothing would be guarded."""
+
+    problem: str

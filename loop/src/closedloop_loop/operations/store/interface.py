@@ -32,6 +32,9 @@ class Store(Protocol):
     def get(self, request_id: str) -> Operation | None:
         """One operation."""
 
+    def open(self) -> Sequence[Operation]:
+        """Operations not at their end, by number."""
+
     def recent(self, limit: int, state: State | None = None, target: str | None = None) -> list[Operation]:
         """The latest operations, the newest first."""
 

@@ -87,6 +87,9 @@ class PostgresqlStore:
     def get(self, request_id: str) -> Operation | None:
         return self._persist(lambda db: _View(db).get(request_id))
 
+    def open(self) -> Sequence[Operation]:
+        return self._persist(lambda db: _View(db).open())
+
     def recent(self, limit: int, state: State | None = None, target: str | None = None) -> list[Operation]:
         def run(db: psycopg.Connection[Any]) -> list[Operation]:
             return _read(

@@ -1,0 +1,44 @@
+"""What comes when: functions of the open operations, for the journal's own commands and for whoever hands operations on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from closedloop_loop.operations.model import Operation, State
+
+
+def together(one: Operation, other: Operation) -> bool:
+    """Whether they must not run at the same time. Two of one group could plan the same successor, or leave the group too small."""
+    return one.request_id != other.request_id and (one.group == other.group or one.target == other.target)
+
+
+def before(opened: Iterable[Operation], operation: Operation) -> Operation | None:
+    """The open operation that must end first."""
+    for other in opened:
+        if not together(other, operation):
+            continue
+        if other.state is State.RUNNING or (other.state in (State.PENDING, State.RETRYING) and other.number < operation.number):
+            return other
+    return None
+
+
+def decides_again(operation: Operation, now_us: int) -> bool:
+    """Whether its onset is to be submitted again."""
+    return operation.state in (State.DENIED, State.RETRYING) and operation.due_us is not None and operation.due_us <= now_us
+
+
+def due(opened: Sequence[Operation], now_us: int) -> list[Operation]:
+    """What somebody should take up now: PENDING ones that may be claimed, and ones to submit again."""
+    return [known for known in opened if (known.state is State.PENDING and before(opened, known) is None) or decides_again(known, now_us)]
+
+
+def overdue(opened: Iterable[Operation], now_us: int) -> bool:
+    """Whether a sweep would find an actor that is lost or too slow."""
+    limits = (limit for known in opened if known.state is State.RUNNING for limit in (known.lease_until_us, known.deadline_us))
+    return any(limit is not None and limit <= now_us for limit in limits)
+
+
+def deadline(opened: Iterable[Operation]) -> int | None:
+    """When time alone may change something, UNIX microseconds."""
+    times = [time for known in opened for time in (known.due_us, known.lease_until_us, known.deadline_us) if time is not None]
+    return min(times, default=None)
