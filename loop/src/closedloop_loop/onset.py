@@ -16,6 +16,8 @@ from closedloop_loop.records import Severity
 
 MESSAGE_VERSION: Final = "1.0.2"
 SENDER: Final = "closedloop.analytics"
+OPERATOR: Final = "closedloop.operator"
+"""Sender of what a person has ordered."""
 NAMESPACE: Final = uuid.UUID("6f6b1c5e-0c8d-5d0e-9d3b-7a1f6f0b4c11")
 """Request ids are version 5 UUIDs in this namespace."""
 
@@ -56,7 +58,7 @@ class Onset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     aai_generic_vnf_vnf_name: Name | None = None
     aai_vf_module_vf_module_name: Name | None = None
     aai_vserver_vserver_name: Name | None = None
-    sender: Literal["closedloop.analytics"] = SENDER
+    sender: Literal["closedloop.analytics", "closedloop.operator"] = SENDER
     version: Literal["1.0.2"] = MESSAGE_VERSION
 
 

@@ -22,8 +22,9 @@ LEASE_S: Final = 10.0
 class Journal:
     """Methods raise StoreError; what the journal refuses is an answer, not an exception. The arguments are those of core.py."""
 
-    def __init__(self, store: Store, lease_s: float = LEASE_S) -> None:
-        self._store = store
+    def __init__(self, store: Store, lease_s: float = LEASE_S, *, dry: bool = False) -> None:
+        """dry: answer as if it were written, and write nothing."""
+        self._store, self._dry = store, dry
         self._lease_us = round(lease_s * MICROSECONDS)
 
     def submit(self, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now: Instant) -> Operation | Refused:
@@ -95,6 +96,6 @@ class Journal:
     def _step(self, command: Callable[[View], Step]) -> Operation | Refused:
         def work(view: View) -> tuple[Operation | Refused, Sequence[Operation]]:
             step = command(view)
-            return step.answer, step.put
+            return step.answer, () if self._dry else step.put
 
         return self._store.transact(work)

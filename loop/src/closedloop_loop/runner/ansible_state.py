@@ -51,6 +51,7 @@ PRELOADED: Final = (
     "ansible.plugins.vars.host_group_vars",
     "ansible.template",
     "ansible.vars.manager",
+    "closedloop_loop.operations.actor",
 )
 OWN_FOLDER: Final = "DEFAULT_LOCAL_TMP"
 READ_LATE: Final = frozenset({OWN_FOLDER, "CACHE_PLUGIN_CONNECTION"})
