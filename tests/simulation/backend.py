@@ -1,8 +1,11 @@
-"""HA-B on its host: what is durable survives the process; a commit takes time and may be lost with it, as a whole."""
+"""HA-B on its host: what is durable survives the process.
+
+As store/writer.py does it, what is staged while a commit is under way goes into the next one together. The commit that a kill meets may
+have got through or not, as a whole; one that the disk refuses ends the process.
+"""
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from closedloop_nf.ha_b import actions, commands, core, inputs
@@ -41,7 +44,11 @@ class Backend:
         self.disk.set_lease(self.settings.lease_ms)
         self.process: Process | None = None
         self._streams: dict[int, Stream] = {}
-        self._commit_at = 0.0
+        self.disk_full = False
+        self.commit_s = world.rng.choice([0.004, 0.004, 0.1])
+        """A commit takes up to so long; a slow disk makes large groups."""
+        self._waiting: list[actions.Persist] = []
+        self._under_way: list[actions.Persist] | None = None
         self._conn = 0
         self._request = 0
 
@@ -53,7 +60,8 @@ class Backend:
         self.world.note("ha-b starts")
         for home_address, (spi, key) in self.keys.items():
             self.disk.associations.setdefault((home_address, spi), SecurityAssociation(home_address, spi, key))
-        machine = core.Backend(self.settings, copy.deepcopy(self.disk.load()), self.clock.now())
+        machine = core.Backend(self.settings, self.disk.load(), self.clock.now())
+        self._waiting, self._under_way = [], None
         self.process = Process(self.world, self.clock, machine, self._apply)
         self.process.arm()
 
@@ -62,6 +70,8 @@ class Backend:
             return
         self.world.note("ha-b killed")
         self.process.kill()
+        if self._under_way and not self.disk_full and self.world.rng.random() < 0.5:
+            self.disk.commit(self._under_way)
         for stream in self._streams.values():
             stream.close("backend", drop=self.world.rng.random() < 0.5)
         self._streams.clear()
@@ -133,8 +143,10 @@ class Backend:
                     stream.close("backend")
                     self.world.after(0, process.feed, inputs.LinkClosed(action.conn))
             case actions.Persist():
-                self._commit_at = max(self._commit_at, self.world.time + 0.001 + self.world.rng.random() * 0.004)
-                self.world.at(self._commit_at, self._commit, process, action)
+                self._waiting.append(action)
+                if self._under_way is None:
+                    self._under_way = []
+                    self.world.after(0, self._write, process)
             case actions.Probe():
                 self._probe(process, action)
             case actions.Notify():
@@ -142,18 +154,25 @@ class Backend:
             case actions.Reply():
                 self.world.note(f"ha-b answers the operator: {action.problem or 'done'} {action.message}")
 
-    def _commit(self, process: Process, persist: actions.Persist) -> None:
-        """The disk keeps the order of batches; a process killed meanwhile may or may not have got this one through."""
-        if not process.alive and process is not self.process:
-            return
-        if not process.alive and self.world.rng.random() < 0.5:
-            process.core = None
-            return
-        if process.core is None:
-            return
-        self.disk.commit([persist])
+    def _write(self, process: Process) -> None:
+        """Begin to commit all that waits."""
         if process.alive:
-            process.feed(inputs.Persisted(persist.batch))
+            self._under_way, self._waiting = self._waiting, []
+            self.world.after(0.001 + self.world.rng.random() * self.commit_s, self._written, process)
+
+    def _written(self, process: Process) -> None:
+        group = self._under_way
+        if not process.alive or not group:
+            return
+        if self.disk_full:
+            self.kill()
+            return
+        self.disk.commit(group)
+        self._under_way = None
+        if self._waiting:
+            self._under_way = []
+            self.world.after(0, self._write, process)
+        process.feed(inputs.Persisted(group[-1].batch))
 
     def _probe(self, process: Process, probe: actions.Probe) -> None:
         host = self.hosts[probe.host]

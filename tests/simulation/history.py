@@ -60,7 +60,7 @@ class History:
         self.backend.keys.update({node.home_address: (256 + index, KEY) for index, node in enumerate(self.nodes)})
         self.backend.hosts = {host.name: host for host in self.hosts}
         self.faults = Faults(self)
-        world.after_step = self.watch.after_step
+        world.check = self.watch.owners
 
     def run(self) -> Outcome:
         world, rng = self.world, self.world.rng

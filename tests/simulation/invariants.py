@@ -23,7 +23,7 @@ class Watch:
         self._history = history
         self.acknowledged = 0
 
-    def after_step(self) -> None:
+    def owners(self) -> None:
         """One owner per home address, one holder of the shared address, in what kernels really forward."""
         history = self._history
         time = history.world.time

@@ -125,15 +125,18 @@ class Host:
                 self.network.send(action.destination, lambda: action)
             case events.Install():
                 self.kernel.installed.update(action.rows)
+                self.world.changed = True
             case events.Remove():
                 for home_address in action.home_addresses:
                     self.kernel.installed.pop(home_address, None)
             case events.RenewLease():
+                self.world.changed |= self.kernel.lease_until <= self.world.time
                 self.kernel.lease_until = action.until
             case events.RevokeLease():
                 self.kernel.lease_until = 0.0
             case events.TakeAddress():
                 self.kernel.address = action.address
+                self.world.changed = True
             case events.DropAddress():
                 self.kernel.address = None
             case events.AnswerAnycast():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +18,12 @@ class Process:
         self.paused = False
         self._apply = apply
         self._held: list[Any] = []
+        self._deadline: float | None = None
+        """The core's, as of its last step."""
         self._armed: float | None = None
+        """When the world calls; any other call that is on its way is void."""
         self._busy = False
-        self._queue: list[Any] = []
+        self._queue: deque[Any] = deque()
 
     def feed(self, event: Any) -> None:
         """Hand an input to the core; a paused process gets it when it goes on, a dead one never."""
@@ -28,14 +32,10 @@ class Process:
         if self.paused:
             self._held.append(event)
             return
-        self._queue.append(event)
         if self._busy:
+            self._queue.append(event)
             return
-        self._busy = True
-        while self._queue and self.alive:
-            self._carry_out(self.core.handle(self._queue.pop(0), self.clock.now()))
-        self._busy = False
-        self.arm()
+        self._run(self.core.handle, event)
 
     def kill(self) -> None:
         self.alive = False
@@ -45,35 +45,45 @@ class Process:
 
     def resume(self) -> None:
         self.paused = False
+        self._armed = None
         held, self._held = self._held, []
         for event in held:
             self.feed(event)
-        self._due(force=True)
+        if self.alive and self.core.deadline() is not None:
+            self._run(self.core.tick)
 
     def arm(self) -> None:
         """Ask the world to call at the core's deadline."""
-        deadline = self.core.deadline()
-        if deadline is None or not self.alive:
-            self._armed = None
-        elif self._armed is None or deadline < self._armed or self._armed < self.world.time:
+        deadline = self._deadline = self.core.deadline()
+        if deadline is not None and (self._armed is None or deadline < self._armed):
             self._armed = deadline
-            self.world.at(deadline, self._due)
+            self.world.at(deadline, self._due, deadline)
 
-    def _due(self, force: bool = False) -> None:
-        if not self.alive or self.paused:
+    def _due(self, armed: float) -> None:
+        if armed != self._armed or not self.alive or self.paused:
             return
-        deadline = self.core.deadline()
         self._armed = None
-        if deadline is not None and (force or deadline <= self.world.time):
-            self._busy = True
-            self._carry_out(self.core.tick(self.clock.now()))
-            while self._queue and self.alive:
-                self._carry_out(self.core.handle(self._queue.pop(0), self.clock.now()))
-            self._busy = False
-        self.arm()
+        deadline = self._deadline
+        if deadline is None:
+            return
+        if deadline <= self.world.time:
+            self._run(self.core.tick)
+        else:
+            self._armed = deadline
+            self.world.at(deadline, self._due, deadline)
 
-    def _carry_out(self, actions: Any) -> None:
-        for action in actions:
+    def _run(self, step: Callable[..., Any], *event: Any) -> None:
+        """One step of the core, and those that its actions lead to at once."""
+        self._busy = True
+        now = self.clock.now()
+        for action in step(*event, now):
+            self._apply(self, action)
             if not self.alive:
                 return
-            self._apply(self, action)
+        while self._queue:
+            for action in self.core.handle(self._queue.popleft(), now):
+                self._apply(self, action)
+                if not self.alive:
+                    return
+        self._busy = False
+        self.arm()

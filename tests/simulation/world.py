@@ -26,7 +26,10 @@ class World:
         self.rng = random.Random(seed)
         self.time = 1000.0
         self.steps = 0
-        self.after_step: Callable[[], None] = lambda: None
+        self.check: Callable[[], None] = lambda: None
+        """The invariants of every moment; called after each step that set `changed`."""
+        self.changed = False
+        """Something has begun that an invariant forbids, or may have."""
         self.trace: list[str] | None = None
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
@@ -34,21 +37,25 @@ class World:
     def at(self, time: float, call: Callable[..., None], *args: Any) -> None:
         """Call at a true time; ties keep the order in which they were asked for."""
         self._order += 1
-        heapq.heappush(self._queue, (max(time, self.time), self._order, call, args))
+        heapq.heappush(self._queue, (time if time > self.time else self.time, self._order, call, args))
 
     def after(self, delay: float, call: Callable[..., None], *args: Any) -> None:
         self.at(self.time + delay, call, *args)
 
     def run(self, until: float) -> None:
-        """Run events up to a true time, checking the invariants after each."""
-        queue = self._queue
+        """Run events up to a true time, checking the invariants after each that could break one."""
+        queue, pop = self._queue, heapq.heappop
+        steps = self.steps
         while queue and queue[0][0] <= until:
-            self.time, _, call, args = heapq.heappop(queue)
+            self.time, _, call, args = pop(queue)
             call(*args)
-            self.after_step()
-            self.steps += 1
-            if self.steps > STEPS_AT_MOST:
+            steps += 1
+            if self.changed:
+                self.changed = False
+                self.check()
+            if steps > STEPS_AT_MOST:
                 raise Livelock(f"more than {STEPS_AT_MOST} steps")
+        self.steps = steps
         self.time = until
 
     def note(self, text: str) -> None:

@@ -53,7 +53,7 @@ class PacketProcessor:
         if self._stopped:
             return None
         parts = (self.ownership.deadline(), self.session.deadline(), self.refresher.deadline(), self.switcher.deadline())
-        return min((at for at in parts if at is not None), default=None)
+        return min([at for at in parts if at is not None], default=None)
 
     def tick(self, now: Instant) -> list[Action]:
         if not self._stopped:

@@ -83,7 +83,7 @@ class Session:
 
     def deadline(self) -> float | None:
         lease = self._state.lease_until if self._lease_runs else None
-        return min((at for at in (self._connect_at, self._beat_at, self._dead_at, lease) if at is not None), default=None)
+        return min([at for at in (self._connect_at, self._beat_at, self._dead_at, lease) if at is not None], default=None)
 
     def tick(self, now: Instant) -> None:
         if self._connect_at is not None and now.mono >= self._connect_at:
