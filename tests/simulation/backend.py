@@ -45,7 +45,7 @@ class Backend:
         self.process: Process | None = None
         self._streams: dict[int, Stream] = {}
         self.disk_full = False
-        self.commit_s = world.rng.choice([0.004, 0.004, 0.1])
+        self.commit_s = world.rng.choice([0.004, 0.004, 0.1, 1.5])
         """A commit takes up to so long; a slow disk makes large groups."""
         self._waiting: list[actions.Persist] = []
         self._under_way: list[actions.Persist] | None = None

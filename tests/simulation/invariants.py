@@ -79,4 +79,15 @@ class Watch:
             row = history.backend.durable_binding(node.home_address)
             if row is None or row.owner != host.name or row.care_of_address != node.care_of_address:
                 return f"HA-B's record of {node.name} differs from what {host.name} does"
+        return self._unlike()
+
+    def _unlike(self) -> str | None:
+        """An HA-PP that does not know a binding as HA-B has it would give an old one to its mobile node when it takes over."""
+        disk = self._history.backend.disk
+        live = {home_address: row for home_address, row in disk.bindings.items() if row.lifetime_s}
+        for host in self._history.hosts:
+            known = {} if host.process is None or not host.process.alive else host.process.core.state.known.bindings
+            for home_address, row in live.items():
+                if host.listening and (home_address not in known or known[home_address].revision != row.revision):
+                    return f"{host.name} knows another binding of {home_address.hex()} than HA-B has"
         return None

@@ -147,6 +147,7 @@ class Registrar:
     def _resolve(self, home_address: bytes) -> None:
         world = self._world
         transfer = self._transfers.pop(home_address)
+        released = transfer.owner
         world.timers.cancel(Key("revoke", home_address))
         while transfer.waiting:
             conn, request = transfer.waiting.popleft()
@@ -156,7 +157,9 @@ class Registrar:
             if not world.agents[session.name].record.serving or world.agents[session.name].proof:
                 self._answer(session, request, admission.NOT_HOME_AGENT)
                 continue
-            self._consider(session, request, released=transfer.owner)
+            self._consider(session, request, released)
+            if session.name == released:  # its own request waited as well: it serves the address again
+                released = ""
             following = self._transfers.get(home_address)
             if following is not None:
                 following.waiting.extend(transfer.waiting)

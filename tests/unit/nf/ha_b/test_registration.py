@@ -234,6 +234,24 @@ def test_revoke_follows_the_registration_that_made_the_owner() -> None:
     assert kinds.index("Registered") < kinds.index("Revoke")
 
 
+def test_an_owner_that_renewed_while_it_was_asked_to_stop_is_asked_again() -> None:
+    """Its own request waited first: it serves once more, and the next in line must not take the address without a new Revoked."""
+    bench = Bench()
+    a, b, c = bench.join("a"), bench.join("b"), bench.join("c")
+    bench.register(a, 1, 1)
+    bench.ask(c, 1, 2)
+    bench.lose(c)
+    bench.clear()
+    bench.ask(a, 1, 3)
+    bench.ask(b, 1, 4)
+    bench.say(a, m.Revoked(home(1), 0))
+    assert bench.owner(1) == "a"
+    assert not bench.sent(b, m.Registered)
+    assert len(bench.sent(a, m.Revoke)) == 1
+    bench.say(a, m.Revoked(home(1), 0))
+    assert bench.owner(1) == "b"
+
+
 def test_a_new_owner_hears_of_no_older_row_after_its_registration() -> None:
     """Both registrations become durable in one commit: the row of the first, pushed after the answer to the second, would undo it."""
     bench = Bench()
