@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from closedloop_nf.ha_pp import events
+from closedloop_nf.link.messages import Binding
 from closedloop_nf.mobile_node import actions
 from closedloop_nf.runtime.addresses import Prefix, from_text
 from closedloop_nf.wire import icmpv6
@@ -89,6 +90,9 @@ class History:
 
     def acknowledged(self, host: Host, action: events.SendMobility) -> None:
         self.watch.acknowledgement(host, action)
+
+    def told(self, host: Host, rows: list[Binding]) -> None:
+        self.watch.told(host, rows)
 
     def in_use(self, address: bytes) -> bool:
         return any(node.home_address == address and node.at_home and node.link == 0 for node in self.nodes)

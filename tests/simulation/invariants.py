@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from closedloop_nf.ha_pp.events import SendMobility
+from closedloop_nf.link.messages import Binding
 from closedloop_nf.wire import mobility
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ class Watch:
                 raise Broken(f"{home_address.hex()} sequence {message.sequence} acknowledged by {host.name} but not durable")
         elif (row.sequence - message.sequence) % 65536 >= 32768:
             raise Broken(f"{home_address.hex()} sequence {message.sequence} acknowledged by {host.name}, durable is {row.sequence}")
+
+    def told(self, host: Host, rows: list[Binding]) -> None:
+        """HA-B never tells an HA-PP of an older state of a binding than that one knows."""
+        if host.process is None or host.process.paused or not host.process.core.session.synced:
+            return
+        known = host.process.core.state.known.bindings
+        for row in rows:
+            if row.home_address in known and row.revision < known[row.home_address].revision:
+                raise Broken(f"{host.name} hears of an older state of {row.home_address.hex()} than it knows")
 
     def converged(self) -> str | None:
         """None when every mobile node is reachable; else what is missing."""

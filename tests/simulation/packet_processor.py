@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from closedloop_nf.ha_pp import events
 from closedloop_nf.ha_pp.core import PacketProcessor
 from closedloop_nf.ha_pp.state import Parameters
+from closedloop_nf.link.messages import Binding, Bindings
 
 from tests.simulation.network import Network, Stream
 from tests.simulation.process import Process
@@ -42,6 +43,8 @@ class Home(Protocol):
     def acknowledged(self, host: Host, action: events.SendMobility) -> None: ...
 
     def in_use(self, address: bytes) -> bool: ...
+
+    def told(self, host: Host, rows: list[Binding]) -> None: ...
 
 
 class Host:
@@ -168,12 +171,15 @@ class Host:
                 process.feed(events.LinkClosed())
                 return
             self.stream = stream
-            stream.attach(
-                "packet_processor", lambda message: process.feed(events.LinkMessage(message)), lambda: self._link_closed(process, stream)
-            )
+            stream.attach("packet_processor", lambda message: self._hear(process, message), lambda: self._link_closed(process, stream))
             process.feed(events.LinkConnected())
 
         self.world.after(0.001 + self.world.rng.random() * 0.002, dial)
+
+    def _hear(self, process: Process, message: Any) -> None:
+        if isinstance(message, Bindings):
+            self.home.told(self, message.rows)
+        process.feed(events.LinkMessage(message))
 
     def _link_closed(self, process: Process, stream: Stream) -> None:
         if self.stream is stream:
