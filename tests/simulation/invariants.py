@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from closedloop_nf.ha_pp.events import SendMobility
+from closedloop_nf.ha_pp.ownership import LINGER_S
 from closedloop_nf.link.messages import Binding
 from closedloop_nf.wire import mobility
 
 if TYPE_CHECKING:
     from tests.simulation.history import History
     from tests.simulation.packet_processor import Host
+
+
+LINGERS_AT_MOST_S = LINGER_S + 2.0
+"""A process that is held up cannot end it in time; the kernel does, when the lease of two seconds ends."""
 
 
 class Broken(AssertionError):
@@ -28,6 +33,10 @@ class Watch:
         """One owner per home address, one holder of the shared address, in what kernels really forward."""
         history = self._history
         time = history.world.time
+        for host in history.hosts:
+            for home_address, (_care_of, since) in host.kernel.lingering.items():
+                if host.kernel.lease_until > time > since + LINGERS_AT_MOST_S:
+                    raise Broken(f"{host.name} still forwards for {home_address.hex()}, {time - since:.1f} s after another took it over")
         open_kernels = [host for host in history.hosts if host.kernel.lease_until > time]
         for index, host in enumerate(open_kernels):
             for other in open_kernels[index + 1 :]:

@@ -20,12 +20,19 @@ class Kernel:
 
     def __init__(self) -> None:
         self.installed: dict[bytes, bytes] = {}
+        self.lingering: dict[bytes, tuple[bytes, float]] = {}
+        """Another's already, still forwarded: home address -> care-of address, since when."""
         self.lease_until = 0.0
         self.address: bytes | None = None
         self.anycast: list[bytes] = []
 
     def serves(self, home_address: bytes, time: float) -> bool:
         return time < self.lease_until and home_address in self.installed
+
+    def forwards(self, home_address: bytes, care_of_address: bytes, time: float) -> bool:
+        """Whether a packet of this pair that comes here goes on."""
+        lingering = self.lingering.get(home_address, (None, 0.0))[0]
+        return time < self.lease_until and care_of_address in (self.installed.get(home_address), lingering)
 
 
 class Backend(Protocol):
@@ -129,9 +136,15 @@ class Host:
             case events.Install():
                 self.kernel.installed.update(action.rows)
                 self.world.changed = True
+                for home_address, _care_of in action.rows:
+                    self.kernel.lingering.pop(home_address, None)
             case events.Remove():
                 for home_address in action.home_addresses:
                     self.kernel.installed.pop(home_address, None)
+                    self.kernel.lingering.pop(home_address, None)
+            case events.Linger():
+                for home_address in action.home_addresses:
+                    self.kernel.lingering[home_address] = (self.kernel.installed.pop(home_address), self.world.time)
             case events.RenewLease():
                 self.world.changed |= self.kernel.lease_until <= self.world.time
                 self.kernel.lease_until = action.until

@@ -229,7 +229,7 @@ class PacketProcessor:
         sequence = 0
         while not self.closed.is_set():
             sequence += 1
-            self.say(m.Beat(sequence, True, counters={"binding_updates_received": sequence}))
+            self.say(m.Beat(sequence, True, lingering=self.lingering))
             await asyncio.sleep(0.1)
 
     def say(self, *messages: m.ToBackend) -> None:

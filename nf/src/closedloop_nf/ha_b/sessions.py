@@ -210,7 +210,7 @@ class Sessions:
     def beat(self, session: Session, beat: Beat) -> None:
         world = self._world
         session.heard, session.beaten = world.now.mono, True
-        session.socket_open, session.counters = beat.socket_open, beat.counters
+        session.socket_open, session.lingering = beat.socket_open, beat.lingering
         self._ownership.extend_lease(world.agents[session.name])
         world.send(session.conn, BeatAck(beat.sequence))
         world.timers.set(Key("session", session.conn), session.heard + self._silence_s)

@@ -51,7 +51,8 @@ class Session:
     writable: bool = True
     snapshot: deque[bytes] = field(default_factory=deque)
     """Home addresses still to be sent."""
-    counters: dict[str, int] = field(default_factory=dict)
+    lingering: int = 0
+    """Home addresses that are another's already and still forwarded, as its last heartbeat said."""
 
 
 @dataclass(slots=True)

@@ -170,7 +170,10 @@ class PacketProcessor:
                 state.policy_changed()
             case messages.Revoke():
                 self.switcher.done(message.home_address)
-                self.ownership.revoke(message.home_address)
+                self.ownership.revoke(message.home_address, now)
+                if self.ownership.lingering == 1:
+                    # Before HA-B can count the binding as another's: who waits for this HA-PP to be empty waits for the last packet too.
+                    self.session.beat(now)
                 state.out.append(SendLink(messages.Revoked(message.home_address, message.revision)))
             case messages.Adopt():
                 self._adopt(message, now)

@@ -124,6 +124,12 @@ class Remove(msgspec.Struct, frozen=True, gc=False):
     home_addresses: list[bytes]
 
 
+class Linger(msgspec.Struct, frozen=True, gc=False):
+    """Answer no neighbour solicitation for these any more; go on forwarding what still comes, both ways, until Remove or Install."""
+
+    home_addresses: list[bytes]
+
+
 class RenewLease(msgspec.Struct, frozen=True, gc=False):
     """The kernel forwards until this monotonic time and no longer."""
 
@@ -184,6 +190,7 @@ Action = (
     | Install
     | Defend
     | Remove
+    | Linger
     | RenewLease
     | RevokeLease
     | TakeAddress

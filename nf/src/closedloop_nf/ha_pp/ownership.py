@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 import msgspec
 
@@ -13,6 +14,7 @@ from closedloop_nf.ha_pp.events import (
     Defend,
     DropAddress,
     Install,
+    Linger,
     Remove,
     RenewLease,
     RevokeLease,
@@ -27,6 +29,11 @@ CHUNK = 200
 """Home addresses installed in one step, so that a step takes a few ten milliseconds of kernel work at most."""
 
 
+LINGER_S = 4.0
+"""How long an address that moved to another HA-PP is still forwarded here: what is under way arrives, and the mobile node has time for two
+retransmissions of its Binding Update before it sends by the new tunnel."""
+
+
 class Ownership:
     """Keeps `state.served` and the kernel equal to the rows that are ours. `busy` while some are still to be installed."""
 
@@ -34,16 +41,26 @@ class Ownership:
         self._state, self._refresher = state, refresher
         self._backlog: deque[bytes] = deque()
         self._to_announce: deque[bytes] = deque()
+        self._lingering: dict[bytes, tuple[bytes, float]] = {}
+        """Home address -> care-of address, end (monotonic seconds); in the order of the ends."""
+
+    @property
+    def lingering(self) -> int:
+        """Home addresses that are another's already and still forwarded here."""
+        return len(self._lingering)
 
     @property
     def busy(self) -> bool:
         return bool(self._backlog)
 
     def deadline(self) -> float | None:
-        return 0.0 if self._state.address is not None and (self._backlog or self._to_announce) else None
+        if self._state.address is not None and (self._backlog or self._to_announce):
+            return 0.0
+        return next((end for _care_of, end in self._lingering.values()), None)
 
     def tick(self, now: Instant) -> None:
         """Announce and install the next pieces. Tunnels begin at the home agent address: without it they wait."""
+        self._end_lingering(list(islice((home for home, (_care_of, end) in self._lingering.items() if end <= now.mono), CHUNK)))
         if self._state.address is None:
             return
         if self._to_announce:
@@ -73,6 +90,7 @@ class Ownership:
             elif self._lacks(known):
                 self._backlog.append(home_address)
         self.stop_serving(gone)
+        self._end_lingering([home for home in gone if home in self._lingering and not self._lingers_for(home)])
 
     def serve(self, row: Binding, now: Instant) -> None:
         """A registration of ours became durable: into the kernel at once, its acknowledgement follows."""
@@ -107,28 +125,51 @@ class Ownership:
         bindings = state.known.bindings
         self.stop_serving([home for home in state.served if (row := bindings.get(home)) is None or not state.mine(row)])
 
-    def revoke(self, home_address: bytes) -> None:
-        """HA-B gives the address to another HA-PP; what it was bound to stays known for sequence and replay checks."""
+    def revoke(self, home_address: bytes, now: Instant) -> None:
+        """HA-B gives the address to another HA-PP; what it was bound to stays known for sequence and replay checks.
+
+        Nothing here draws its traffic any more. What comes nevertheless, as it was sent before the move was known, is forwarded for a time.
+        """
         row = self._state.known.bindings.get(home_address)
         if row is not None and row.owner == self._state.parameters.name:
             self._state.known.learn(msgspec.structs.replace(row, owner=""))
-        self.stop_serving([home_address])
+        held = self._state.served.get(home_address)
+        if held is None:
+            return
+        siblings = self._let_go([home_address])
+        if siblings:
+            self._state.out.append(Remove(siblings))
+        self._state.out.append(Linger([home_address]))
+        self._lingering[home_address] = (held.care_of_address, now.mono + LINGER_S)
 
     def stop_serving(self, home_addresses: list[bytes]) -> None:
-        """Take these out of the kernel, as far as they are in it."""
-        state = self._state
-        gone: list[bytes] = []
-        for home_address in home_addresses:
-            held = state.served.pop(home_address, None)
-            if held is None:
-                continue
-            gone.append(home_address)
-            if held.link_local and state.defended.get(link_local(home_address)) == home_address:
-                gone.append(link_local(home_address))
-                del state.defended[link_local(home_address)]
-            self._refresher.cancel(home_address)
+        """Take these out of the kernel, as far as they are served."""
+        gone = [home_address for home_address in home_addresses if home_address in self._state.served]
         if gone:
-            state.out.append(Remove(gone))
+            self._state.out.append(Remove(gone + self._let_go(gone)))
+
+    def _let_go(self, home_addresses: list[bytes]) -> list[bytes]:
+        """Count these as served no more; returns the link-local siblings that are defended no more."""
+        state = self._state
+        siblings: list[bytes] = []
+        for home_address in home_addresses:
+            sibling = link_local(home_address)
+            if state.served.pop(home_address).link_local and state.defended.get(sibling) == home_address:
+                siblings.append(sibling)
+                del state.defended[sibling]
+            self._refresher.cancel(home_address)
+        return siblings
+
+    def _lingers_for(self, home_address: bytes) -> bool:
+        """Whether the binding is still the one that is forwarded here, only another's."""
+        row = self._state.known.bindings.get(home_address)
+        return row is not None and row.care_of_address == self._lingering[home_address][0]
+
+    def _end_lingering(self, home_addresses: list[bytes]) -> None:
+        if home_addresses:
+            for home_address in home_addresses:
+                del self._lingering[home_address]
+            self._state.out.append(Remove(home_addresses))
 
     def take_address(self, address: bytes, *, on_home_link: bool, now: Instant) -> None:
         """Begin to answer at the home agent address; opens the kernel's gate when the lease lives."""
@@ -170,6 +211,7 @@ class Ownership:
         state.out.append(RevokeLease())
         state.out.append(AnswerAnycast([]))
         self.stop_serving(list(state.served))
+        self._end_lingering(list(self._lingering))
         if state.address != state.parameters.address:
             self.drop_address()
 
@@ -187,6 +229,7 @@ class Ownership:
             home_address = row.home_address
             held, want = state.served.get(home_address), wanted(row)
             state.served[home_address] = want
+            self._lingering.pop(home_address, None)
             if held is None:
                 fresh.append(home_address)
             sibling = link_local(home_address) if want.link_local or (held is not None and held.link_local) else b""

@@ -200,7 +200,7 @@ class Session:
         self._beat_sequence += 1
         self._sent_at[self._beat_sequence] = now.mono
         self._beat_at = now.mono + self._beat_s
-        self._state.out.append(SendLink(Beat(self._beat_sequence, self.socket_open, len(self._state.served))))
+        self._state.out.append(SendLink(Beat(self._beat_sequence, self.socket_open, len(self._state.served), self._ownership.lingering)))
 
     def beat_acknowledged(self, message: BeatAck, now: Instant) -> None:
         """Extend the lease from the time the beat was sent, so that it ends here before it ends at HA-B."""

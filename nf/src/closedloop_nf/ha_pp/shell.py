@@ -258,6 +258,8 @@ class Shell:
                 self._plane.defend(action.addresses)
             case events.Remove():
                 self._plane.remove(action.home_addresses)
+            case events.Linger():
+                self._plane.linger(action.home_addresses)
             case events.Announce():
                 self._announce(action.addresses, again=True)
             case events.StartDad():

@@ -144,7 +144,7 @@ class HomeAgentGuard:
         """Accept from the (home address -> care-of address) pairs, no longer from the care-of addresses these had. One transaction."""
         stale = {home: self._bound[home] for home, care_of in pairs.items() if self._bound.get(home, care_of) != care_of}
         fresh = {home: care_of for home, care_of in pairs.items() if self._bound.get(home) != care_of}
-        unknown = [home for home in fresh if home not in self._proxied]
+        unknown = [home for home in pairs if home not in self._proxied]
         unserved = [home for home in fresh if home not in self._bound]
         self._apply(
             _elements("delete", "closedloop_lease bound", map(_pair, stale.items())),
@@ -161,18 +161,25 @@ class HomeAgentGuard:
         self._apply(_elements("add", "closedloop proxied", map(_raw, unknown)))
         self._proxied |= unknown
 
+    def stop_proxying(self, addresses: Iterable[bytes]) -> None:
+        """Go on accepting from these; they are not advertised any more. To be called after their proxy neighbour entries are gone."""
+        known = self._proxied.intersection(addresses)
+        self._apply(_elements("delete", "closedloop proxied", map(_raw, known)))
+        self._proxied -= known
+
     def release(self, addresses: Iterable[bytes]) -> None:
         """Accept nothing from these any more. To be called after their proxy neighbour entries are gone."""
-        known = self._proxied.intersection(addresses)
-        bound = {home: self._bound[home] for home in known if home in self._bound}
+        released = set(addresses)
+        proxied = self._proxied & released
+        bound = {home: self._bound[home] for home in released if home in self._bound}
         self._apply(
             _elements("delete", "closedloop_lease bound", map(_pair, bound.items())),
             _elements("delete", "closedloop_lease served", map(_text, bound)),
-            _elements("delete", "closedloop proxied", map(_raw, known)),
+            _elements("delete", "closedloop proxied", map(_raw, proxied)),
         )
         for home in bound:
             del self._bound[home]
-        self._proxied -= known
+        self._proxied -= proxied
 
     def renew(self, seconds: float) -> None:
         """The lease ends `seconds` from now. Flush and add in one transaction: kernels before 6.11 cannot change an element's timeout."""

@@ -40,6 +40,8 @@ class KernelHomeAgent:
         self._bindings: dict[bytes, bytes] = {}
         self._care_of_users: Counter[bytes] = Counter()
         self._defended: set[bytes] = set()
+        self._lingering: set[bytes] = set()
+        """Of the bindings, those without a proxy neighbour entry."""
         self._address: bytes | None = None
         self._address_link: m.Link | None = None
         self._encapsulating: Template | None = None
@@ -97,6 +99,7 @@ class KernelHomeAgent:
         self._bindings.clear()
         self._care_of_users.clear()
         self._defended.clear()
+        self._lingering.clear()
         self._address = self._address_link = self._encapsulating = None
         self._nested = 0
 
@@ -137,7 +140,7 @@ class KernelHomeAgent:
         home, _ = self._links()
         self._put_address()
         self._send_routes(self._bindings.items())
-        self._send_proxies([*self._bindings, *self._defended], home)
+        self._send_proxies([*self._bindings.keys() - self._lingering, *self._defended], home)
         self._repairs += 1
 
     def clear_home_agent_address(self) -> None:
@@ -155,11 +158,14 @@ class KernelHomeAgent:
 
     def install(self, bindings: Iterable[tuple[bytes, bytes]]) -> None:
         home, _ = self._links()
-        wanted = {address: care_of for address, care_of in bindings if self._bindings.get(address) != care_of}
+        wanted = {
+            address: care_of for address, care_of in bindings if self._bindings.get(address) != care_of or address in self._lingering
+        }
         if not wanted:
             return
         self._guard.bind(wanted)
-        new = [address for address in wanted if address not in self._bindings]
+        new = [address for address in wanted if address not in self._bindings or address in self._lingering]
+        self._lingering.difference_update(new)
         for address, care_of in wanted.items():
             self._forget_care_of(address)
             self._bindings[address] = care_of
@@ -173,6 +179,14 @@ class KernelHomeAgent:
         self._guard.proxy(new)
         self._send_proxies(new, home)
         self._defended.update(new)
+
+    def linger(self, home_addresses: Iterable[bytes]) -> None:
+        home, _ = self._links()
+        fresh = [address for address in dict.fromkeys(home_addresses) if address in self._bindings and address not in self._lingering]
+        proxy = Template(m.proxy_neighbour(Template.sentinels()[0], home.index, delete=True), 1)
+        self._routes.delete_all([proxy.fill(address) for address in fresh])
+        self._guard.stop_proxying(fresh)
+        self._lingering.update(fresh)
 
     def remove(self, home_addresses: Iterable[bytes]) -> None:
         home, _ = self._links()
@@ -188,6 +202,7 @@ class KernelHomeAgent:
         self._routes.delete_all([route.fill(address) for address in bound])
         self._guard.release(proxied)
         self._defended.difference_update(proxied)
+        self._lingering.difference_update(proxied)
         for address in bound:
             self._forget_care_of(address)
             del self._bindings[address]

@@ -60,6 +60,12 @@ class HomeAgentDataPlane(Protocol):
     def remove(self, home_addresses: Iterable[bytes]) -> None:
         """Stop serving these; unknown ones are no error."""
 
+    def linger(self, home_addresses: Iterable[bytes]) -> None:
+        """Answer no neighbour solicitations for these any more, but go on encapsulating to and accepting from them, until `remove`.
+
+        Their packets that are under way when another home agent takes over are not lost. `install` takes them up again.
+        """
+
     def renew_lease(self, seconds: float) -> None:
         """Let the kernel forward for `seconds` from now. Shortens as well as extends. <= 0 revokes."""
 
@@ -98,8 +104,8 @@ class MobileNodeDataPlane(Protocol):
 
     def bind(self, home_address: bytes, care_of_address: bytes, home_agent: bytes, interface: str) -> None:
         """The binding is in force: traffic from the home address leaves through the tunnel (outer source the care-of address, by
-        `interface`), and tunnelled packets are accepted from this home agent at this care-of address only. Replaces the previous one
-        without a gap."""
+        `interface`), and tunnelled packets are accepted from this home agent at this care-of address, for some seconds also from the
+        one before it (it forwards what is under way). Replaces the previous one without a gap."""
 
     def unbind(self) -> None:
         """No tunnel: traffic from the home address while away is unreachable (it never leaves with a topologically wrong source)."""

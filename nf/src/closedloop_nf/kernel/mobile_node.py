@@ -12,6 +12,9 @@ from closedloop_nf.kernel.route_table import RouteTable
 from closedloop_nf.kernel.too_big import TooBigRelay
 from closedloop_nf.kernel.tunnel import Tunnel
 
+FORMER_S = 6.0
+"""How long tunnelled packets of the home agent before the present one are still accepted: longer than that forwards on (LINGER_S of
+ha_pp/ownership.py), which begins before the new one's acknowledgement, and as long as packets may be under way."""
 _RULE_PRIORITY = 1000
 """Before the main table (32766), after the local one."""
 
@@ -74,7 +77,9 @@ class KernelMobileNode:
         link = self._routes.link(interface)
         # Receiving first: the home agent's packets may be on their way, and seg6's new source waits for an RCU grace period of some 10 ms.
         self._decapsulate(care_of_address, link)
-        self._bound = (home_agent, care_of_address, home_address)
+        former, self._bound = self._bound, (home_agent, care_of_address, home_address)
+        if former is not None and former != self._bound and former[1:] == self._bound[1:]:
+            self._guard.retire(former, FORMER_S)
         self._guard.expect({self._bound})
         self._tunnel.set_source(care_of_address)
         self._routes.add("tunnel route", self._tunnel.route(None, home_agent, link, table=m.TABLE_TUNNEL))
@@ -83,6 +88,7 @@ class KernelMobileNode:
 
     def unbind(self) -> None:
         self._bound = None
+        self._guard.forget_retired()
         self._guard.expect(())
         self._stop_decapsulating(set(self._decapsulating))
         self._routes.delete("tunnel route", m.route(0, delete=True, table=m.TABLE_TUNNEL))

@@ -20,6 +20,7 @@ add table ip6 closedloop_node
 delete table ip6 closedloop_node
 add table ip6 closedloop_node
 add set ip6 closedloop_node expected {{ typeof ip6 saddr . ip6 daddr . @nh,384,128; }}
+add set ip6 closedloop_node former {{ typeof ip6 saddr . ip6 daddr . @nh,384,128; flags timeout; }}
 add set ip6 closedloop_node care_of {{ type ipv6_addr; }}
 {"".join(f"add counter ip6 closedloop_node {name}{chr(10)}" for name in _COUNTERS)}
 add chain ip6 closedloop_node tunnelled
@@ -28,6 +29,7 @@ add rule ip6 closedloop_node tunnelled @th,0,8 & 0xf0 != 0x60 counter name tunne
 add chain ip6 closedloop_node permitted
 add rule ip6 closedloop_node permitted meta mark set meta mark or {TUNNEL_MARK:#x} accept
 add rule ip6 closedloop_node tunnelled ip6 saddr . ip6 daddr . @th,192,128 @expected jump permitted
+add rule ip6 closedloop_node tunnelled ip6 saddr . ip6 daddr . @th,192,128 @former jump permitted
 add rule ip6 closedloop_node tunnelled counter name tunnel_unexpected drop
 add chain ip6 closedloop_node incoming {{ type filter hook prerouting priority -150; }}
 add rule ip6 closedloop_node incoming ip6 daddr @care_of meta l4proto ipv6 jump tunnelled
@@ -66,11 +68,21 @@ class MobileNodeGuard:
         wanted = set(tunnels)
         commands = ["flush set ip6 closedloop_node expected", "flush set ip6 closedloop_node care_of"]
         if wanted:
-            elements = ", ".join(f"{_text(agent)} . {_text(care_of)} . 0x{home.hex()}" for agent, care_of, home in wanted)
+            elements = ", ".join(map(_element, wanted))
             addresses = ", ".join(sorted({_text(care_of) for _, care_of, _ in wanted}))
             commands.append(f"add element ip6 closedloop_node expected {{ {elements} }}")
             commands.append(f"add element ip6 closedloop_node care_of {{ {addresses} }}")
         self.nft.run("\n".join(commands))
+
+    def retire(self, tunnel: Expected, seconds: float) -> None:
+        """Accept this one for so long beside the expected ones; the one retired before it no longer."""
+        self.nft.run(
+            "flush set ip6 closedloop_node former\n"
+            f"add element ip6 closedloop_node former {{ {_element(tunnel)} timeout {int(seconds * 1000)}ms }}"
+        )
+
+    def forget_retired(self) -> None:
+        self.nft.run("flush set ip6 closedloop_node former")
 
     def counters(self) -> dict[str, int]:
         return read_counters(self.nft, "closedloop_node")
@@ -80,6 +92,11 @@ class MobileNodeGuard:
             self._nft.run("add table ip6 closedloop_node\ndelete table ip6 closedloop_node")
             self._nft.close()
             self._nft = None
+
+
+def _element(tunnel: Expected) -> str:
+    agent, care_of, home = tunnel
+    return f"{_text(agent)} . {_text(care_of)} . 0x{home.hex()}"
 
 
 def _text(address: bytes) -> str:

@@ -110,7 +110,8 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
     socket_open: bool
     """State of the raw Mobility Header socket: readiness and liveness are this."""
     bindings: int = 0
-    counters: dict[str, int] = {}
+    lingering: Counter = 0
+    """Home addresses that moved to another HA-PP, whose packets under way are still forwarded here."""
 
 
 class Register(msgspec.Struct, frozen=True, tag="register"):
@@ -126,7 +127,8 @@ class Register(msgspec.Struct, frozen=True, tag="register"):
 
 
 class Revoked(msgspec.Struct, frozen=True, tag="revoked"):
-    """This HA-PP no longer serves the address (its routes, proxy entries and permissions are gone from the kernel)."""
+    """This HA-PP no longer answers for the address (its proxy entry is gone from the kernel). For a bounded time, under its lease, it still
+    forwards what was sent to it or by it before: nothing of a moved mobile node is lost."""
 
     home_address: Octets16
     revision: int

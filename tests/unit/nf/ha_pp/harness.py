@@ -99,6 +99,7 @@ class World:
         self.mono, self.wall = 1000.0, WALL
         self.core = PacketProcessor(parameters(**changes), random.Random(1))
         self.installed: dict[bytes, bytes] = {}
+        self.lingering: dict[bytes, bytes] = {}
         self.defended: set[bytes] = set()
         self.address: bytes | None = None
         self.gate_until = 0.0
@@ -266,12 +267,18 @@ class World:
                 case events.Install():
                     assert self.address is not None, "tunnels need the home agent address first"
                     self.installed.update(action.rows)
+                    for address, _care_of in action.rows:
+                        self.lingering.pop(address, None)
                 case events.Defend():
                     self.defended.update(action.addresses)
                 case events.Remove():
                     for address in action.home_addresses:
                         self.installed.pop(address, None)
+                        self.lingering.pop(address, None)
                         self.defended.discard(address)
+                case events.Linger():
+                    for address in action.home_addresses:
+                        self.lingering[address] = self.installed.pop(address)
                 case events.TakeAddress():
                     self.address = action.address
                 case events.DropAddress():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from closedloop_nf.ha_pp import events
+from closedloop_nf.ha_pp.ownership import LINGER_S
 from closedloop_nf.link import messages as link
 
 from tests.unit.nf.ha_pp.harness import (
@@ -177,9 +179,55 @@ def test_a_registration_that_ha_b_accepts_after_relinquish_is_not_served() -> No
 def test_revoke_stops_service_before_the_answer() -> None:
     world = World().start(binding())
     actions = world.feed(events.LinkMessage(link.Revoke(HOME, 8)))
-    assert [type(a) for a in actions] == [events.Remove, events.SendLink]
-    assert world.said(link.Revoked) == [link.Revoked(HOME, 8)]
+    assert [type(a) for a in actions] == [events.Linger, events.SendLink, events.SendLink]
+    assert world.installed == {}
+    assert world.link[-1] == link.Revoked(HOME, 8)
     assert world.core.state.known.bindings[HOME].sequence == 10
+
+
+def test_a_revoked_address_is_still_forwarded_for_a_time_and_then_no_more() -> None:
+    world = World().start(binding())
+    world.hear(link.Revoke(HOME, 8), link.Bindings([binding(owner=OTHER, revision=9)]))
+    world.advance(LINGER_S - 0.01)
+    assert world.lingering == {HOME: CARE_OF}
+    world.advance(0.02)
+    assert world.lingering == {}
+
+
+def test_ha_b_hears_that_an_address_lingers_before_it_can_give_it_away() -> None:
+    world = World().start(binding())
+    world.hear(link.Revoke(HOME, 8))
+    beat, revoked = world.link[-2:]
+    assert isinstance(beat, link.Beat) and (beat.bindings, beat.lingering) == (0, 1)
+    assert isinstance(revoked, link.Revoked)
+    for _second in range(round(LINGER_S) + 1):
+        world.acknowledge_beats()
+        world.advance(1.0)
+    assert world.said(link.Beat)[-1].lingering == 0
+
+
+@pytest.mark.parametrize(
+    "news", [binding(owner=OTHER, lifetime_s=0, revision=9), binding(owner=OTHER, care_of=CARE_OF_2, revision=9)], ids=["gone", "moved on"]
+)
+def test_forwarding_after_a_move_ends_when_the_binding_is_another_one(news: link.Binding) -> None:
+    world = World().start(binding())
+    world.hear(link.Revoke(HOME, 8), link.Bindings([news]))
+    assert world.lingering == {}
+
+
+def test_an_address_that_comes_back_while_it_lingers_is_served_again_and_stays() -> None:
+    world = World().start(binding())
+    world.hear(link.Revoke(HOME, 8), link.Bindings([binding(revision=9)]))
+    world.settle()
+    assert (world.installed, world.lingering) == ({HOME: CARE_OF}, {})
+    world.advance(LINGER_S + 1)
+    assert world.installed == {HOME: CARE_OF}
+
+
+def test_who_relinquishes_forwards_nothing_any_more() -> None:
+    world = World().start(binding())
+    world.hear(link.Revoke(HOME, 8), link.Relinquish(9))
+    assert world.lingering == {}
 
 
 def test_a_revoke_for_an_address_not_served_is_answered_too() -> None:

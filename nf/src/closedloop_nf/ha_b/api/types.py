@@ -55,7 +55,7 @@ class HomeAgentView(msgspec.Struct):
     lease_ms: Annotated[int, Meta(description="Milliseconds until it serves nothing any more unless it beats again.")]
     instance: str
     host_id: str
-    counters: Annotated[dict[str, int], Meta(description="As its last heartbeat reported.")]
+    lingering: Annotated[int, Meta(description="Mobile nodes that moved to another HA-PP and whose packets under way it still forwards.")]
 
 
 class HomeAgentList(msgspec.Struct):

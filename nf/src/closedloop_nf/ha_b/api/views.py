@@ -81,7 +81,7 @@ def home_agent(world: World, agent: HomeAgentState, mono: float) -> HomeAgentVie
         lease_ms=0 if agent.proof else max(0, round((agent.lease_until - mono) * 1000)),
         instance=record.instance,
         host_id=record.host_id,
-        counters=session.counters if session is not None else {},
+        lingering=session.lingering if session is not None else 0,
     )
 
 
