@@ -53,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A mapping with failed, alive, successor, deploy and standby. Empty when nothing has failed.
+  description: A mapping with failed, alive, successor, deploy, standby and abandoned. Empty when nothing is left to do.
   type: dict
 """
 

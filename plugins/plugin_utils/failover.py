@@ -22,13 +22,15 @@ def plan(
     failed: str = "",
     region: str = "",
 ) -> dict[str, Any]:
-    """The plan, or {} where nothing has failed:
+    """The plan, or {} where nothing has failed, or what has failed is replaced already. `failed` and `region` come from the operation, or
+    are "": then what has failed is found, and a region chosen.
 
     failed       name of the VF module that is to go
     alive        whether it still works: then it hands over in order
     successor    the VF module that serves next
     deploy       whether the successor has to be deployed for it; else it is a standby that HA-B promotes
     standby      the VF module to be deployed afterwards, so that there is a standby again; {} where none is wanted
+    abandoned    name of the successor that an earlier attempt has begun with in another region and that is not ready; "" where there is none
     """
     present = {name: entry for name, entry in placement.items() if entry.get("state") == "present"}
     seen = {agent["name"]: agent for agent in home_agents}
@@ -41,7 +43,13 @@ def plan(
         )
     if region and region not in regions:
         raise AnsibleFilterError(f"failover_region: there is no region {region!r}; name one of {sorted(regions)}")
-    common = {"failed": gone, "alive": seen.get(gone, {}).get("state") == "ready"}
+    if _replaced(gone, present, declared, redundancy):
+        return {}
+    abandoned = _abandoned(gone, region, present, seen)
+    if abandoned:
+        placement = {name: {**entry, "replaces": ""} if name == abandoned else entry for name, entry in placement.items()}
+        present = {name: entry for name, entry in present.items() if name != abandoned}
+    common = {"failed": gone, "alive": seen.get(gone, {}).get("state") == "ready", "abandoned": abandoned}
     standby = _standby(gone, present, seen)
     if standby is None:
         target = region or _other_region(placement[gone]["region"], regions)
@@ -54,6 +62,19 @@ def plan(
 def _unfinished(present: Placement) -> str:
     """Name whose replacement a killed run has begun with."""
     return next((entry["replaces"] for entry in present.values() if entry.get("replaces") in present), "")
+
+
+def _replaced(failed: str, present: Placement, declared: list[Module], redundancy: str) -> bool:
+    """Whether nothing is left to do for it: an alert that comes late, or one more of the same trouble."""
+    if failed in present or any(entry.get("replaces") == failed for entry in present.values()):
+        return False
+    return redundancy != "standby" or len(present) >= len(declared)
+
+
+def _abandoned(failed: str, region: str, present: Placement, seen: dict[str, dict[str, Any]]) -> str:
+    """Name of the successor in another region than the one that is now chosen, as an attempt there has failed."""
+    begun = (name for name, entry in present.items() if entry.get("replaces") == failed and region and entry["region"] != region)
+    return next((name for name in begun if seen.get(name, {}).get("state") != "ready"), "")
 
 
 def _gone(present: Placement, seen: dict[str, dict[str, Any]]) -> str:

@@ -123,7 +123,7 @@ def _noted(journal: str, params: dict[str, Any], check_mode: bool) -> Outcome:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Text from Ansible is a kind of its own, which knows where it comes from; the journal takes plain text."""
-    return {name: str(value) if isinstance(value, str) else value for name, value in values.items()}
+    return {str(name): str(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
