@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,15 @@ class FileError(CommandError):
     def __init__(self, path: str | Path, field: str, problem: str) -> None:
         self.path, self.field, self.problem = str(path), field, " ".join(problem.split())
         super().__init__(f"{self.path}: {field}: {self.problem}")
+
+
+class FieldError(ValueError):
+    """A rule between fields is broken, raised in a type's `__post_init__`. fields: as the type names them, `.` between a part and its own;
+    problem: what is wrong; the remedy."""
+
+    def __init__(self, fields: Sequence[str], problem: str) -> None:
+        self.fields = tuple(fields)
+        super().__init__(problem)
 
 
 def load(path: str | Path, type_: type[T]) -> T:
@@ -48,11 +58,11 @@ def parse(text: str, type_: type[T], path: str | Path = "(text)") -> T:
         problem = getattr(error, "problem", None) or "syntax"
         raise FileError(path, f"line {mark.line + 1}" if mark else "(file)", f"is not YAML ({problem}); correct it") from None
     if not isinstance(data, dict):
-        raise FileError(path, "(top)", f"expected a mapping of fields, got {_kind(data)}; write 'field: value' lines")
+        raise FileError(path, "(file)", f"expected a mapping of fields, got {_kind(data)}; write 'field: value' lines")
     try:
         return msgspec.convert(data, type_, strict=True)
     except msgspec.ValidationError as error:
-        raise _explain(path, data, str(error)) from None
+        raise _explain(path, data, error) from None
 
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$?(?P<path>[^`]*)`)?$", re.S)
@@ -63,21 +73,23 @@ _MISSING = re.compile(r"missing required field `(?P<name>.*)`", re.S)
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
-def _explain(path: str | Path, data: Any, message: str) -> FileError:
-    match = _AT.match(message)
+def _explain(path: str | Path, data: Any, error: msgspec.ValidationError) -> FileError:
+    match = _AT.match(str(error))
     assert match is not None  # the pattern matches any text
     what, field = match["what"], (match["path"] or "").lstrip(".")
+    if isinstance(error.__cause__, FieldError):
+        return FileError(path, ", ".join(_printable(_join(field, name)) for name in error.__cause__.fields), what)
     if found := _UNKNOWN.search(what):
         return FileError(path, _printable(_join(field, found["name"])), "is not a field; remove it or correct its name")
     if found := _MISSING.search(what):
         return FileError(path, _printable(_join(field, found["name"])), "is missing; add it")
-    field, got = _printable(field) or "(top)", _kind(_walk(data, field))
+    field, got = _printable(field), _kind(_walk(data, field))
     if found := _EXPECTED.match(what):
         return FileError(path, field, f"expected {found['want']}, got {got}; give a value of that type")
     if found := _RANGE.match(what):
         return FileError(path, field, f"expected {got} {found['rule']}; correct the value")
     return FileError(
-        path, field, f"{what[:1].lower()}{what[1:]}" + ("" if ";" in what else f" (a {got}); docs/policy.md lists what is allowed")
+        path, field, f"{what[:1].lower()}{what[1:]}" + ("" if "; " in what else f" (a {got}); docs/policy.md lists what is allowed")
     )
 
 

@@ -51,11 +51,16 @@ def test_a_good_policy_is_read_and_fits_its_schema() -> None:
         ("retries: 2", "retries: two", "loops[0].retries", "expected int, got str"),
         ("retries: 2", "retry: 2", "loops[0].retry", "is not a field"),
         ("    action: scale_out\n", "", "loops[1].action", "is missing; add it"),
-        ("clear: 600", "clear: 900", "loops[1].condition", "clear is higher than above"),
-        ("above: 800, ", "", "loops[1].condition", "exactly one of the two"),
+        ("clear: 600", "clear: 900", "loops[1].condition.clear, loops[1].condition.above: ", "clear is higher than above"),
+        ("above: 800, ", "", "loops[1].condition.above, loops[1].condition.below: ", "exactly one of the two"),
         ('start: "22:00"', 'start: "24:00"', "loops[0].guards.blackout[0].start", ""),
-        ("min_instances: 1", "min_instances: 9", "loops[0].guards", "higher than max_instances"),
-        ("name: ha-pp-overload", "name: ha-pp-failover", "(top)", "same name: ha-pp-failover"),
+        (
+            "min_instances: 1",
+            "min_instances: 9",
+            "loops[0].guards.min_instances, loops[0].guards.max_instances: ",
+            "higher than max_instances",
+        ),
+        ("name: ha-pp-overload", "name: ha-pp-failover", "loops: ", "same name: ha-pp-failover"),
         ("timeout_s: 60", "timeout_s: 60\n    timeout_s: 61", "line ", "written twice"),
         ("within_s: 600", "within_s: .nan", "loops[0].condition.damping.within_s", ""),
         ("version: 1", "version: 1\nmore: &a [*a]", "line 3", "alias"),
@@ -88,5 +93,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_an_inventory_with_two_of_one_name_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "inventory.yml"
     file.write_text("regions: [{name: a, capacity: 1}, {name: a, capacity: 2}]")
-    with pytest.raises(FileError, match="same name"):
+    with pytest.raises(FileError, match="regions: two have the same name"):
         load_inventory(file)

@@ -73,14 +73,14 @@ SECURE = {"journal": "j.db", "tls": {"certificate": "c", "key": "k"}, "credentia
         ({"journal": None}, "journal"),
         ({"port": "8443"}, "port"),
         ({"port": 65536}, "port"),
-        ({"tls": None}, "insecure: true"),
-        ({"credentials": None}, "insecure: true"),
+        ({"tls": None}, "tls, insecure: tls is missing"),
+        ({"credentials": None}, "credentials, tls.client_ca, insecure: nobody"),
         ({"insecure": 1}, "insecure"),
         ({"tls": {"certificate": "c"}}, "tls.key"),
         ({"tokken": "x"}, "tokken"),
         ({"backlog_events": 0}, "backlog_events"),
         ({"journal": "a\0b"}, "journal"),
-        ({"record": object()}, "arguments"),
+        ({"record": object()}, ": record: is no text"),
     ],
 )
 def test_arguments_are_refused_before_a_port_opens(change: dict[str, Any], told: str, schema: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from closedloop_loop import files
-from closedloop_loop.files import FileError
+from closedloop_loop.files import FieldError, FileError
 
 NOT_A_FILE: Final = "closedloop.mobility.ves"
 
@@ -72,9 +72,14 @@ class VesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.insecure:
             return
         if self.tls is None:
-            raise ValueError("tls is missing: give a certificate and a key, or say `insecure: true` to receive events in clear text")
+            raise FieldError(
+                ("tls", "insecure"), "tls is missing; give a certificate and a key, or say `insecure: true` to receive events in clear text"
+            )
         if self.credentials is None and self.tls.client_ca is None:
-            raise ValueError("nobody is authenticated: give credentials or tls.client_ca, or say `insecure: true` to let everybody send")
+            raise FieldError(
+                ("credentials", "tls.client_ca", "insecure"),
+                "nobody is authenticated; give credentials or tls.client_ca, or say `insecure: true` to let everybody send",
+            )
 
 
 class CommandConfig(VesConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,10 +116,14 @@ def load(path: str | Path) -> CommandConfig:
 
 def from_arguments(arguments: Mapping[str, Any]) -> SourceConfig:
     """From the arguments of the event source. Raises FileError."""
-    try:
-        text = json.dumps(dict(arguments), allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        raise FileError(NOT_A_FILE, "(arguments)", "hold something that is no plain text, number, truth value or mapping") from None
+    for name, value in arguments.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise FileError(
+                NOT_A_FILE, name, "is no text, number, truth value, list or mapping; leave it out"
+            ) from None
+    text = json.dumps(dict(arguments))
     return resolve(files.parse(text, SourceConfig, NOT_A_FILE), Path.cwd())
 
 

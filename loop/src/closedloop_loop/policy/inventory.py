@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from closedloop_loop.files import FieldError
 from closedloop_loop.names import Name
 
 ModuleState = Literal["ready", "deploying", "draining", "failed"]
@@ -40,7 +41,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         for kind, names in (("regions", [region.name for region in self.regions]), ("modules", [module.name for module in self.modules])):
             if len(set(names)) != len(names):
-                raise ValueError(f"{kind}: two have the same name; names are unique")
+                raise FieldError([kind], "two have the same name; names are unique")
 
     def module(self, name: str) -> Module | None:
         """By name."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from closedloop_loop.files import FieldError
 from closedloop_loop.names import END, FIGURE_PATTERN, Name
 from closedloop_loop.onset import TargetType
 
@@ -90,11 +91,11 @@ class Threshold(_Windowed, frozen=True, kw_only=True, tag="threshold"):
 
     def __post_init__(self) -> None:
         if (self.above is None) == (self.below is None):
-            raise ValueError("above and below: exactly one of the two is needed; give one")
+            raise FieldError(("above", "below"), "exactly one of the two is needed; give one")
         if self.above is not None and self.clear > self.above:
-            raise ValueError("clear is higher than above; give a level at or under it")
+            raise FieldError(("clear", "above"), "clear is higher than above; give a level at or under it")
         if self.below is not None and self.clear < self.below:
-            raise ValueError("clear is lower than below; give a level at or over it")
+            raise FieldError(("clear", "below"), "clear is lower than below; give a level at or over it")
 
 
 class Imbalance(_Windowed, frozen=True, kw_only=True, tag="imbalance"):
@@ -106,7 +107,7 @@ class Imbalance(_Windowed, frozen=True, kw_only=True, tag="imbalance"):
 
     def __post_init__(self) -> None:
         if self.clear > self.above:
-            raise ValueError("clear is higher than above; give a ratio at or under it")
+            raise FieldError(("clear", "above"), "clear is higher than above; give a ratio at or under it")
 
 
 Condition: TypeAlias = Fault | HeartbeatLost | Threshold | Imbalance
@@ -162,7 +163,7 @@ class Guards(_Part, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.min_instances > self.max_instances:
-            raise ValueError("min_instances is higher than max_instances; correct one of them")
+            raise FieldError(("min_instances", "max_instances"), "min_instances is higher than max_instances; correct one of them")
 
 
 class Loop(_Part, frozen=True, kw_only=True):
@@ -196,7 +197,7 @@ class Policy(_Part, frozen=True, kw_only=True):
         names = [loop.name for loop in self.loops]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"loops with the same name: {', '.join(twice)}; names are unique")
+            raise FieldError(["loops"], f"loops with the same name: {', '.join(twice)}; names are unique")
 
     def loop(self, name: str) -> Loop | None:
         """By name."""

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from closedloop_nf.ha_b.settings import Settings
 from closedloop_nf.runtime.addresses import UNSPECIFIED, Address, Prefix
-from closedloop_nf.runtime.config import ConfigError, HttpConfig, LogLevel, Name, PositiveMs, TlsServerConfig, read_secret
+from closedloop_nf.runtime.config import ConfigError, FieldError, HttpConfig, LogLevel, Name, PositiveMs, TlsServerConfig, read_secret
 from closedloop_nf.runtime.tls import server_context
 from closedloop_nf.ves import config as ves
 from closedloop_nf.ves.config import VesConfig
@@ -31,7 +31,7 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         if self.token_file is None and self.tls.client_ca is None:
-            raise ValueError("HA-PPs could not prove who they are; set token_file, or client_ca in tls")
+            raise FieldError(("token_file", "tls.client_ca"), "HA-PPs could not prove who they are; set token_file, or client_ca in tls")
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,15 +47,15 @@ class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.url is None):
-            raise ValueError("give either path (SQLite) or url (PostgreSQL)")
+            raise FieldError(("path", "url"), "give either path (SQLite) or url (PostgreSQL)")
         if self.url is not None:
             parts = urlsplit(self.url)
             if parts.scheme not in ("postgresql", "postgres"):
-                raise ValueError("url is not one of PostgreSQL; write it like postgresql://user@host/database")
+                raise FieldError(["url"], "url is not one of PostgreSQL; write it like postgresql://user@host/database")
             if parts.password is not None:
-                raise ValueError("url holds a password; put it into password_file")
+                raise FieldError(["url"], "url holds a password; put it into password_file")
         elif self.password_file is not None:
-            raise ValueError("password_file goes with url; remove it")
+            raise FieldError(["password_file"], "password_file goes with url; remove it")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,11 +81,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if self.lease_ms < self.missed_beats * self.beat_ms:
-            raise ValueError("lease_ms is shorter than missed_beats * beat_ms; an HA-PP would stop before it is missed; raise lease_ms")
+            raise FieldError(
+                ("lease_ms", "missed_beats", "beat_ms"),
+                "lease_ms is shorter than missed_beats * beat_ms, an HA-PP would stop before it is missed; raise lease_ms",
+            )
         if (self.home_agent_address == "shared") != (self.shared_address is not None):
-            raise ValueError("shared_address goes with home_agent_address: shared; set both or neither")
+            raise FieldError(
+                ("home_agent_address", "shared_address"), "they go together; set shared_address with `shared`, and only then"
+            )
         if self.shared_address is not None and not any(prefix.contains(self.shared_address) for prefix in self.home_prefixes):
-            raise ValueError("shared_address lies in no home prefix; give an address of home_prefixes")
+            raise FieldError(("shared_address", "home_prefixes"), "shared_address lies in no home prefix; give an address of home_prefixes")
 
 
 def settings(config: Config) -> Settings:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from closedloop_nf.runtime.addresses import Address
-from closedloop_nf.runtime.config import HttpConfig, LogLevel, Name, Port, PositiveMs, TlsClientConfig
+from closedloop_nf.runtime.config import FieldError, HttpConfig, LogLevel, Name, Port, PositiveMs, TlsClientConfig
 from closedloop_nf.ves.config import VesConfig
 from closedloop_nf.wire.ipv6 import is_unicast_routable
 
@@ -66,8 +66,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         for field, address in (("address", self.address), ("home_link.address", self.home_link.address)):
             if not is_unicast_routable(address):
-                raise ValueError(f"{field} {address} is no global unicast address; give one that mobile nodes can reach")
+                raise FieldError([field], f"{field} {address} is no global unicast address; give one that mobile nodes can reach")
         if self.address == self.home_link.address:
-            raise ValueError("address equals home_link.address; the instance's own address belongs to the uplink")
+            raise FieldError(
+                ("address", "home_link.address"), "are the same; give two, address belongs to the uplink"
+            )
         if self.uplink_interface == self.home_link.interface:
-            raise ValueError("uplink_interface equals home_link.interface; tunnels leave by another interface than the home link's")
+            raise FieldError(
+                ("uplink_interface", "home_link.interface"),
+                "uplink_interface equals home_link.interface; name another, by which tunnels leave",
+            )

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from closedloop_nf.mobile_node.settings import MAX_LIFETIME_S, SecurityAssociation, Settings, Timers
 from closedloop_nf.runtime.addresses import Address, Prefix
-from closedloop_nf.runtime.config import HttpConfig, LogLevel, PositiveMs, read_key
+from closedloop_nf.runtime.config import FieldError, HttpConfig, LogLevel, PositiveMs, read_key
 from closedloop_nf.wire.ipv6 import is_unicast_routable
 
 Interface = Annotated[str, Meta(min_length=1, max_length=15, description="Network interface of this namespace.")]
@@ -38,7 +38,10 @@ class TimersConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         if self.max_bindack_timeout_ms < max(self.first_bindack_timeout_ms, self.initial_bindack_timeout_ms):
-            raise ValueError("max_bindack_timeout_ms is less than the initial time-outs; raise it or lower them")
+            raise FieldError(
+                ("max_bindack_timeout_ms", "first_bindack_timeout_ms", "initial_bindack_timeout_ms"),
+                "max_bindack_timeout_ms is less than the initial time-outs; raise it or lower them",
+            )
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,21 +88,31 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if not self.home_prefix.contains(self.home_address):
-            raise ValueError("home_address lies outside home_prefix; correct one of them")
+            raise FieldError(("home_address", "home_prefix"), "home_address lies outside home_prefix; correct one of them")
         if not is_unicast_routable(self.home_address):
-            raise ValueError("home_address is not a routable unicast address; give a global or unique local one")
-        if any(not is_unicast_routable(agent) for agent in self.home_agents):
-            raise ValueError("home_agents holds an address that is not routable unicast; give global or unique local ones")
+            raise FieldError(["home_address"], "home_address is not a routable unicast address; give a global or unique local one")
+        for index, agent in enumerate(self.home_agents):
+            if not is_unicast_routable(agent):
+                raise FieldError([f"home_agents[{index}]"], f"{agent} is not a routable unicast address; give a global or unique local one")
         if self.home_address in self.home_agents:
-            raise ValueError("home_agents holds the home address; name the home agents' own addresses")
+            raise FieldError(("home_agents", "home_address"), "home_agents holds the home address; name the home agents' own addresses")
         if not self.home_agents and not self.discover_home_agents:
-            raise ValueError("home_agents is empty and discover_home_agents is off; name one or turn discovery on")
+            raise FieldError(
+                ("home_agents", "discover_home_agents"),
+                "no home agent is named and none is looked for; name one or turn discovery on",
+            )
         if self.home_prefix.length > 121:
-            raise ValueError("home_prefix is longer than 121 bits and has no anycast addresses; give the home link's prefix, like a /64")
-        if len(set(self.interfaces)) != len(self.interfaces) or len(set(self.home_agents)) != len(self.home_agents):
-            raise ValueError("interfaces or home_agents names one twice; name each once")
+            raise FieldError(
+                ["home_prefix"], "home_prefix is longer than 121 bits and has no anycast addresses; give the home link's prefix, like a /64"
+            )
+        for field, values in (("interfaces", self.interfaces), ("home_agents", self.home_agents)):
+            if len(set(values)) != len(values):
+                raise FieldError([field], f"{field} names one twice; name each once")
         if (self.mobility_auth == "rfc4285") != (self.spi is not None and self.key_file is not None):
-            raise ValueError("mobility_auth rfc4285 needs spi and key_file, none has neither; give both or set mobility_auth: none")
+            raise FieldError(
+                ("mobility_auth", "spi", "key_file"),
+                "mobility_auth rfc4285 needs spi and key_file, none has neither; give both or set mobility_auth: none",
+            )
 
 
 def settings(config: Config) -> Settings:

@@ -1,7 +1,7 @@
 """Configuration files: YAML into a msgspec Struct, strictly; every error is one line that names the field and the remedy.
 
 A configuration type is a `msgspec.Struct` with `forbid_unknown_fields=True, kw_only=True, frozen=True`. Rules between fields go into its
-`__post_init__` as ValueError. Fields carry `Annotated[..., Meta(description=...)]`, which `schema()` prints.
+`__post_init__` as FieldError. Fields carry `Annotated[..., Meta(description=...)]`, which `schema()` prints.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_origin
 
@@ -46,6 +47,15 @@ class ConfigError(Exception):
         super().__init__(f"{self.path}: {field}: {self.problem}")
 
 
+class FieldError(ValueError):
+    """A rule between fields is broken, raised in a configuration type's `__post_init__`. fields: as the type names them, `.` between a part
+    and its own; problem: what is wrong; the remedy."""
+
+    def __init__(self, fields: Sequence[str], problem: str) -> None:
+        self.fields = tuple(fields)
+        super().__init__(problem)
+
+
 class TlsServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Files of a TLS server."""
 
@@ -68,7 +78,7 @@ class TlsClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key go together; give both or neither")
+            raise FieldError(("certificate", "key"), "certificate and key go together; give both or neither")
 
 
 class HttpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,11 +112,11 @@ def parse(text: str, type_: type[T], file: str | Path = "(text)") -> T:
             file, _yaml_place(error), f"is not YAML ({getattr(error, 'problem', None) or 'syntax'}); correct the line"
         ) from None
     if not isinstance(data, dict):
-        raise ConfigError(file, "(top)", f"expected a mapping of fields, got {_kind(data)}; write 'field: value' lines")
+        raise ConfigError(file, "(file)", f"expected a mapping of fields, got {_kind(data)}; write 'field: value' lines")
     try:
         return msgspec.convert(data, type_, strict=True, dec_hook=lambda kind, value: _convert(kind, value, folder))
     except msgspec.ValidationError as error:
-        raise _explain(file, data, str(error), type_) from None
+        raise _explain(file, data, error, type_) from None
 
 
 def read_secret(path: str | Path, field: str) -> bytes:
@@ -186,10 +196,12 @@ _EXPECTED = re.compile(r"^Expected `(?P<want>.*)`, got `(?P<got>.*)`$", re.S)
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
-def _explain(file: str | Path, data: Any, message: str, type_: type[Any]) -> ConfigError:
-    match = _AT.match(message)
+def _explain(file: str | Path, data: Any, error: msgspec.ValidationError, type_: type[Any]) -> ConfigError:
+    match = _AT.match(str(error))
     assert match is not None  # the pattern matches any text
     what, path = match["what"], (match["path"] or "").lstrip(".")
+    if isinstance(error.__cause__, FieldError):
+        return ConfigError(file, ", ".join(_join(path, field) for field in error.__cause__.fields), what)
     if found := _UNKNOWN.search(what):
         field = _join(path, found["field"])
         return ConfigError(file, _printable(field), "is not a field; remove it or correct its name" + _known(type_, path))
@@ -197,8 +209,8 @@ def _explain(file: str | Path, data: Any, message: str, type_: type[Any]) -> Con
         return ConfigError(file, _printable(_join(path, found["field"])), "is missing; add it")
     got = _kind(_walk(data, path))
     if found := _EXPECTED.match(what):
-        return ConfigError(file, path or "(top)", f"expected {found['want']}, got {got}; give a value of type {found['want']}")
-    return ConfigError(file, path or "(top)", f"got {got}: {what[:1].lower()}{what[1:]}" + ("" if ";" in what else "; correct the value"))
+        return ConfigError(file, path, f"expected {found['want']}, got {got}; give a value of type {found['want']}")
+    return ConfigError(file, path, f"got {got}: {what[:1].lower()}{what[1:]}" + ("" if "; " in what else "; correct the value"))
 
 
 def _known(type_: type[Any], path: str) -> str:

@@ -44,15 +44,18 @@ def peer_common_name(tls: ssl.SSLObject | ssl.SSLSocket | None) -> str | None:
 def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path, field: str) -> None:
     try:
         mode = key.stat().st_mode
-        if mode & 0o027:
-            raise ConfigError(key, f"{field}.key", f"private key has mode {mode & 0o777:04o}, others may use it; chmod 0600 it")
+    except OSError as error:
+        raise ConfigError(key, f"{field}.key", f"cannot be read ({error.strerror}); give an existing PEM file") from None
+    if mode & 0o027:
+        raise ConfigError(key, f"{field}.key", f"private key has mode {mode & 0o777:04o}, others may use it; chmod 0600 it")
+    try:
         context.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
         raise ConfigError(
             certificate, f"{field}.certificate", f"certificate and key do not load ({error.reason}); give a matching PEM pair"
         ) from None
     except OSError as error:
-        raise ConfigError(error.filename or certificate, field, f"cannot be read ({error.strerror}); give existing PEM files") from None
+        raise ConfigError(certificate, f"{field}.certificate", f"cannot be read ({error.strerror}); give an existing PEM file") from None
 
 
 def _load_authorities(context: ssl.SSLContext, path: Path, field: str) -> None:

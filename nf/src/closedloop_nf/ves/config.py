@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from closedloop_nf.runtime.config import ConfigError, PositiveMs, TlsClientConfig, read_secret
+from closedloop_nf.runtime.config import ConfigError, FieldError, PositiveMs, TlsClientConfig, read_secret
 from closedloop_nf.runtime.tls import client_context
 
 
@@ -36,13 +36,16 @@ class VesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         except ValueError:
             well = False
         if not well or not self.url.isascii() or not self.url.isprintable() or " " in self.url:
-            raise ValueError("url is not one of HTTPS; write it like https://collector.example:8443")
+            raise FieldError(["url"], "url is not one of HTTPS; write it like https://collector.example:8443")
         if parts.username is not None or parts.query or parts.fragment:
-            raise ValueError("url holds more than host, port and path; give the user by username and password_file")
+            raise FieldError(["url"], "url holds more than host, port and path; give the user by username and password_file")
         if (self.username is None) != (self.password_file is None):
-            raise ValueError("username and password_file go together; give both or neither")
+            raise FieldError(("username", "password_file"), "username and password_file go together; give both or neither")
         if self.username is None and self.tls.certificate is None:
-            raise ValueError("the collector could not know who reports; set username and password_file, or certificate in tls")
+            raise FieldError(
+                ("username", "password_file", "tls.certificate"),
+                "the collector could not know who reports; set username and password_file, or certificate in tls",
+            )
 
 
 def authorization(config: VesConfig) -> str | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import pytest
 from closedloop_nf.runtime.addresses import Address, Prefix, from_text
-from closedloop_nf.runtime.config import ConfigError, HttpConfig, Name, PositiveMs, load, parse, read_key, read_secret, schema
+from closedloop_nf.runtime.config import ConfigError, FieldError, HttpConfig, Name, PositiveMs, load, parse, read_key, read_secret, schema
 
 
 class Inner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         if self.spi == 999:
-            raise ValueError("spi 999 is taken; choose another")
+            raise FieldError(("spi", "name"), "spi 999 is taken; choose another")
 
 
 GOOD = """
@@ -62,11 +62,11 @@ def test_a_good_file_becomes_typed_values_and_paths_are_relative_to_it(tmp_path:
         ("name: a\nprefix: 2001:db8::1/64", "prefix", ["host bits"]),
         ("name: a\nprefix: '2001:db8::'", "prefix", ["/64"]),
         ("name: a\nprefix: ::/129", "prefix", ["0..128"]),
-        ("name: a\nspi: 999", "(top)", ["choose another"]),
+        ("name: a\nspi: 999", "spi, name", ["choose another"]),
         ("name: a\nname: b", "line 2", ["twice"]),
         ("name: [", "line 1", ["YAML"]),
-        ("- a", "(top)", ["mapping", "list"]),
-        ("", "(top)", ["null"]),
+        ("- a", "(file)", ["mapping", "list"]),
+        ("", "(file)", ["null"]),
         ("name: a\ndatabase: ''", "database", ["empty"]),
         ('name: a\n"x\\ny": 1', "'x\\ny'", ["not a field"]),
     ],

@@ -22,22 +22,27 @@ def test_a_good_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "remedy"),
+    ("change", "field", "remedy"),
     [
-        (("https://[::1]:8443", "http://[::1]:8443"), "url is not one of HTTPS"),
-        (("https://[::1]:8443", "https://"), "url is not one of HTTPS"),
-        (("https://[::1]:8443", "https://h:99999"), "url is not one of HTTPS"),
-        (("https://[::1]:8443", "https://u:p@h"), "give the user by username and password_file"),
-        (("https://[::1]:8443", "https://h/?a=b"), "more than host, port and path"),
-        ((", password_file: password", ""), "give both or neither"),
-        ((", username: u, password_file: password", ""), "set username and password_file, or certificate in tls"),
-        (("username: u", "username: 'a:b'"), "username"),
-        (("queue:", "max_events: 3, queue:"), "max_events"),
+        (("https://[::1]:8443", "http://[::1]:8443"), "url", "url is not one of HTTPS"),
+        (("https://[::1]:8443", "https://"), "url", "url is not one of HTTPS"),
+        (("https://[::1]:8443", "https://h:99999"), "url", "url is not one of HTTPS"),
+        (("https://[::1]:8443", "https://u:p@h"), "url", "give the user by username and password_file"),
+        (("https://[::1]:8443", "https://h/?a=b"), "url", "more than host, port and path"),
+        ((", password_file: password", ""), "username, password_file", "give both or neither"),
+        (
+            (", username: u, password_file: password", ""),
+            "username, password_file, tls.certificate",
+            "set username and password_file, or certificate in tls",
+        ),
+        (("username: u", "username: 'a:b'"), "username", "correct the value"),
+        (("queue:", "max_events: 3, queue:"), "max_events", "got int"),
     ],
 )
-def test_an_error_names_the_field_and_the_remedy(change: tuple[str, str], remedy: str) -> None:
-    with pytest.raises(ConfigError, match=remedy):
+def test_an_error_names_the_field_and_the_remedy(change: tuple[str, str], field: str, remedy: str) -> None:
+    with pytest.raises(ConfigError, match=remedy) as found:
         parse(GOOD.replace(*change), VesConfig)
+    assert found.value.field == field
 
 
 def test_files_that_are_missing_are_found_before_the_start(tmp_path: Path) -> None:
