@@ -29,6 +29,8 @@ class Backend(asyncio.Protocol):
         self.statuses: dict[bytes, int] = {}
         self.beating = True
         self.registering = True
+        self.answering = True
+        """Whether Hello gets an answer."""
         self.registers = 0
         """Registers heard."""
         self.epoch = 0
@@ -110,6 +112,8 @@ class Backend(asyncio.Protocol):
 
     def _answer(self, message: link.ToBackend) -> list[link.ToPacketProcessor]:
         if isinstance(message, link.Hello):
+            if not self.answering:
+                return []
             self.epoch += 1
             rows = list(self.bindings.values())
             chunks = [link.Bindings(rows[at : at + 1000]) for at in range(0, len(rows), 1000)]

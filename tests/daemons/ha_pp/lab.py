@@ -16,6 +16,7 @@ import datetime
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,6 +31,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.daemons.unprivileged import AT_START, SETPRIV, USER, folder_of_user, late_imports, watched
 
 T = TypeVar("T")
 
@@ -72,6 +75,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.state = folder_of_user()
         self.prefix = f"clh{os.getpid()}-"
         self.processes: list[subprocess.Popen[Any]] = []
         certificates(folder)
@@ -192,6 +196,9 @@ class Lab:
                 process.wait()
         for host in self.HOSTS:
             self.run("ip", "netns", "delete", self.prefix + host, check=False)
+        late = late_imports(self.state)
+        shutil.rmtree(self.state)
+        assert late == [], "an unprivileged ha-pp cannot import what only root can read"
 
 
 def certificates(folder: Path) -> None:
@@ -224,8 +231,21 @@ def certificates(folder: Path) -> None:
     make("ha-b", make("ca", None))
 
 
+class Probes:
+    """Requests on one connection."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection = connection
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Status and JSON body."""
+        self._connection.request("GET", path)
+        response = self._connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
 class Daemon:
-    """`ha-pp` in the namespace `ha`, with the two capabilities it needs and no more."""
+    """`ha-pp` in the namespace `ha`: starts as root below a folder of root's, becomes USER with the two capabilities it needs."""
 
     def __init__(self, lab: Lab, *, backend_ca: str = "ca.pem", **changes: Any) -> None:
         self.lab = lab
@@ -245,6 +265,7 @@ class Daemon:
                 "tls": {"ca": backend_ca, "server_name": "ha-b"},
             },
             "health": {"address": AGENT, "port": HEALTH_PORT},
+            "user": USER,
         } | changes
         self.config = lab.folder / "ha-pp.yml"
         self.config.write_text(json.dumps(values))
@@ -252,15 +273,15 @@ class Daemon:
         self.started_at = 0.0
         self.process: subprocess.Popen[Any]
 
-    def start(self) -> Daemon:
-        capabilities = "-all,+net_admin,+net_raw"
+    def start(self, bounding_set: str = AT_START) -> Daemon:
         with self.log.open("a") as log:
             self.started_at = time.monotonic()
             self.process = self.lab.start(
                 "ha",
-                *("setpriv", f"--bounding-set={capabilities}", "--inh-caps=-all", "--no-new-privs"),
+                *(*SETPRIV, f"--bounding-set={bounding_set}"),
                 *(sys.executable, "-m", "closedloop_nf.ha_pp.main", "--config", str(self.config)),
                 stderr=log,
+                env=watched(self.lab.state),
             )
         return self
 
@@ -278,11 +299,6 @@ class Daemon:
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [line for line in lines if event in line.values()]
-
-    def capabilities(self) -> int:
-        """The effective set as bits (linux/capability.h)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
 
     def resident_mb(self) -> float:
         """Resident memory."""
@@ -305,6 +321,14 @@ class Daemon:
                 return response.status, response.read().decode()
 
         return await asyncio.to_thread(ask)
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Probes]:
+        """A connection that stays open for several requests, from the router."""
+        connection = http.client.HTTPConnection(AGENT, HEALTH_PORT, timeout=5)
+        connection.sock = self.lab.open_socket("r", lambda: socket.create_connection((AGENT, HEALTH_PORT), 5))
+        with contextlib.closing(connection):
+            yield Probes(connection)
 
     async def metrics(self) -> dict[str, float]:
         """/metrics as {'name{labels}': value}, comments left out."""

@@ -20,13 +20,40 @@ from tests.daemons.ha_pp.lab import (
     until,
 )
 from tests.daemons.ha_pp.node import Node
+from tests.daemons.unprivileged import NET_ADMIN, NET_RAW, USER, only, rights
 
 
-async def test_the_process_holds_two_capabilities_and_no_more(lab: Lab, backend: Backend, node: Node) -> None:
-    daemon = await serving(lab, backend)
+async def test_the_process_is_an_unprivileged_user_with_two_capabilities_and_no_more(lab: Lab, backend: Backend, node: Node) -> None:
+    backend.answering = False
+    daemon = Daemon(lab).start()
+    await backend.hears(link.Hello)
+    for thread in rights(daemon.process.pid):
+        assert thread.users[:2] == (USER, USER), "from its first message on, while it still can read what it needs later"
+        assert thread._replace(users=(USER,) * 4) == only(NET_ADMIN | NET_RAW)
+    backend.answering = True
+    backend.cut()
+    await ready(daemon, backend)
     await node.register()
-    net_admin, net_raw = 1 << 12, 1 << 13
-    assert daemon.capabilities() == net_admin | net_raw
+    assert (await daemon.get("/metrics"))[0] == 200
+    assert rights(daemon.process.pid) == {only(NET_ADMIN | NET_RAW)}
+
+
+async def test_without_ha_b_it_gives_up_the_last_of_root_too(lab: Lab) -> None:
+    daemon = Daemon(lab).start()
+    await until("it serves its probes", lambda: daemon.logged("HA-B cannot be reached"))
+    assert (await daemon.get("/healthz"))[0] == 200
+    assert rights(daemon.process.pid) == {only(NET_ADMIN | NET_RAW)}
+
+
+async def test_it_does_not_start_where_it_cannot_become_its_user(lab: Lab) -> None:
+    before = lab.kernel_state()
+    daemon = Daemon(lab)
+    daemon.start("-all,+net_admin,+net_raw")
+    assert await asyncio.to_thread(daemon.process.wait, 10) == 2
+    (line,) = daemon.logged("configuration refused")
+    assert line["field"] == "user"
+    assert "setuid, setgid and setpcap" in line["problem"]
+    assert lab.kernel_state() == before
 
 
 async def test_sigterm_says_bye_and_leaves_the_kernel_as_it_was(lab: Lab, backend: Backend, node: Node) -> None:

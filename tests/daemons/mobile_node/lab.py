@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+
+from tests.daemons.unprivileged import AT_START, SETPRIV, USER, folder_of_user, late_imports, watched
 
 HOME_ADDRESS = "2001:db8:a::100"
 AGENT, AGENT2 = "2001:db8:a0::1", "2001:db8:a0::2"
@@ -51,6 +54,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.state = folder_of_user()
         self.prefix = f"clt{os.getpid()}-"
         self._processes: list[subprocess.Popen[Any]] = []
         self.agent: HomeAgent
@@ -157,6 +161,9 @@ class Lab:
                 process.wait()
         for host in ("fabric", "r", "ha", "cn", "mn"):
             self.run(f"ip netns delete {self.prefix}{host}", check=False)
+        late = late_imports(self.state)
+        shutil.rmtree(self.state)
+        assert late == [], "an unprivileged mobile-node cannot import what only root can read"
 
 
 class HomeAgent:
@@ -184,11 +191,11 @@ class HomeAgent:
 
 
 class MobileNode:
-    """The daemon under test, with the two capabilities it needs and no more."""
+    """The daemon under test: starts as root below a folder of root's, becomes USER with the two capabilities it needs."""
 
     def __init__(self, lab: Lab, **changes: Any) -> None:
         self.lab = lab
-        self.events_file = lab.folder / "events.jsonl"
+        self.events_file = lab.state / "events.jsonl"
         key = lab.folder / "key"
         key.write_text(KEY)
         key.chmod(0o600)
@@ -203,6 +210,7 @@ class MobileNode:
             "timers": {"first_bindack_timeout_ms": 300, "initial_bindack_timeout_ms": 100, "router_solicitation_interval_ms": 250},
             "failover_after_retransmissions": 2,
             "http": {"address": "::1", "port": 8080},
+            "user": USER,
         } | changes
         self.config = lab.folder / "mn.yml"
         self.config.write_text(json.dumps(values))
@@ -210,13 +218,13 @@ class MobileNode:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[Any]:
-        capabilities = "-all,+net_admin,+net_raw"
         with self.log.open("a") as log:
             return self.lab.start(
                 "mn",
-                *("setpriv", f"--bounding-set={capabilities}", "--inh-caps=-all", "--no-new-privs"),
+                *(*SETPRIV, f"--bounding-set={AT_START}"),
                 *(sys.executable, "-m", "closedloop_nf.mobile_node.main", "--config", str(self.config)),
                 stderr=log,
+                env=watched(self.lab.state),
             )
 
     def restart(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemons.mobile_node.lab import AGENT, AGENT2, CORRESPONDENT, HOME_ADDRESS, KEY, SPI, Lab, MobileNode, until
+from tests.daemons.unprivileged import NET_ADMIN, NET_RAW, USER, only, rights
 
 
 @pytest.fixture
@@ -22,6 +23,15 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield network
     finally:
         network.close()
+
+
+def test_the_process_is_an_unprivileged_user_with_two_capabilities_and_no_more(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    node.wait("bound")
+    assert until("it answers", lambda: node.http("/metrics"))
+    assert rights(node.process.pid) == {only(NET_ADMIN | NET_RAW)}
+    assert node.events_file.stat().st_uid == USER
 
 
 def traffic_flows(lab: Lab) -> None:

@@ -19,6 +19,7 @@ import yaml
 from closedloop_nf.link import messages as link
 
 from tests.daemons.ha_pp.backend import Backend
+from tests.daemons.ha_pp.broken_socket import no_new_descriptor, shut_down_mobility_socket
 from tests.daemons.ha_pp.lab import BACKEND, BACKEND_PORT, HOME, HOME_PREFIX, TOKEN, Daemon, Lab, lab_in, until
 from tests.daemons.ha_pp.node import Node
 from tests.daemons.nf_ves.collector import PASSWORD, USER, Collector, assert_complete_and_in_order
@@ -67,7 +68,7 @@ async def test_an_ha_pp_measures_its_interfaces_and_each_mobile_node(lab: Lab, c
     backend = await Backend(lab).listen()
     node = Node(lab)
     try:
-        daemon = Daemon(lab, ves=by_certificate(collector, "ha-pp.sqlite")).start()
+        daemon = Daemon(lab, ves=by_certificate(collector, str(lab.state / "ha-pp.sqlite"))).start()
         await until("synced", lambda: backend.said(link.Synced))
         await until("lease", lambda: daemon.logged("lease_held"))
         await collector.until("figures", lambda: [one for one in collector.arrivals if one.header["domain"] == "measurement"])
@@ -110,7 +111,7 @@ async def test_an_unusable_queue_or_collector_does_not_keep_an_ha_pp_from_servin
     backend = await Backend(lab).listen()
     node = Node(lab)
     try:
-        for queue in (".", "ha-pp.sqlite"):
+        for queue in (".", str(lab.state / "ha-pp.sqlite")):
             before = len(backend.said(link.Synced))
             daemon = Daemon(lab, ves=by_certificate(collector, queue)).start()
             await until("synced", lambda before=before: len(backend.said(link.Synced)) > before)
@@ -123,6 +124,41 @@ async def test_an_unusable_queue_or_collector_does_not_keep_an_ha_pp_from_servin
     finally:
         node.close()
         await backend.close()
+
+
+async def test_a_mobility_socket_that_fails_is_a_fault_of_both_and_cleared_when_it_is_open_again(lab: Lab, collector: Collector) -> None:
+    basic = {
+        "url": f"https://[{BACKEND}]:{collector.port}",
+        "tls": {"ca": "ca.pem", "server_name": "ha-b"},
+        "username": USER,
+        "password_file": "password",
+        "queue": "ha-b-events.sqlite",
+    }
+
+    def alarms(reporter: str) -> list[tuple[str, str]]:
+        fields = [fault.event["faultFields"] for fault in collector.faults(reporter, "ha-pp-a")]
+        return [(one["alarmCondition"], one["eventSeverity"]) for one in fields]
+
+    raised, cleared = ("mobilitySocketClosed", "CRITICAL"), ("mobilitySocketClosed", "NORMAL")
+    with ha_b(lab, basic):
+        daemon = Daemon(lab, ves=by_certificate(collector, str(lab.state / "ha-pp.sqlite"))).start()
+        await collector.until("it reports itself", lambda: collector.of("ha-pp-a"))
+        pid = daemon.process.pid
+        with no_new_descriptor(pid):
+            shut_down_mobility_socket(pid)
+            for reporter in ("ha-pp-a", "ha-b"):
+                await collector.until("raised", lambda reporter=reporter: alarms(reporter) == [raised])
+        for reporter in ("ha-pp-a", "ha-b"):
+            await collector.until("cleared", lambda reporter=reporter: alarms(reporter) == [raised, cleared])
+        shut_down_mobility_socket(pid)  # opened again at once, and told all the same
+        for reporter in ("ha-pp-a", "ha-b"):
+            await collector.until("both again", lambda reporter=reporter: alarms(reporter) == [raised, cleared, raised, cleared])
+            faults = collector.faults(reporter, "ha-pp-a")
+            assert [fault.header["eventId"] for fault in faults[::2]] == [fault.header["eventId"] for fault in faults[1::2]]
+        daemon.alive()
+        assert await daemon.stop() == 0
+    assert_complete_and_in_order(collector.of("ha-pp-a"))
+    assert_complete_and_in_order(collector.of("ha-b"))
 
 
 @contextlib.contextmanager
@@ -175,7 +211,7 @@ async def test_kill_9_of_an_ha_pp_is_a_fault_within_50_ms_of_its_detection_and_c
     with ha_b(lab, basic) as log:
         delays = []
         for number in range(1, 6):
-            daemon = Daemon(lab, ves=by_certificate(collector, "ha-pp.sqlite")).start()
+            daemon = Daemon(lab, ves=by_certificate(collector, str(lab.state / "ha-pp.sqlite"))).start()
             await collector.until("raised and cleared", lambda number=number: len(collector.faults("ha-b", "ha-pp-a")) == 2 * number - 2)
 
             def in_service(number: int = number) -> bool:

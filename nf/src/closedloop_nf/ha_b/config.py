@@ -11,7 +11,17 @@ from msgspec import Meta
 
 from closedloop_nf.ha_b.settings import Settings
 from closedloop_nf.runtime.addresses import UNSPECIFIED, Address, Prefix
-from closedloop_nf.runtime.config import ConfigError, FieldError, HttpConfig, LogLevel, Name, PositiveMs, TlsServerConfig, read_secret
+from closedloop_nf.runtime.config import (
+    ConfigError,
+    FieldError,
+    HttpConfig,
+    LogLevel,
+    Name,
+    PositiveMs,
+    ProcessUser,
+    TlsServerConfig,
+    read_secret,
+)
 from closedloop_nf.runtime.tls import server_context
 from closedloop_nf.ves import config as ves
 from closedloop_nf.ves.config import VesConfig
@@ -77,6 +87,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_lifetime_s: Annotated[int, Meta(ge=4, le=262140, description="Longest lifetime granted to a binding, seconds.")] = 3600
     home_agent_lifetime_s: Annotated[int, Meta(ge=1, le=65535, description="Lifetime in the home agents list, seconds.")] = 1800
     ves: Annotated[VesConfig | None, Meta(description="Events to a VES collector; nothing is reported without it.")] = None
+    user: ProcessUser | None = None
     log_level: LogLevel = "info"
 
     def __post_init__(self) -> None:
@@ -86,9 +97,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 "lease_ms is shorter than missed_beats * beat_ms, an HA-PP would stop before it is missed; raise lease_ms",
             )
         if (self.home_agent_address == "shared") != (self.shared_address is not None):
-            raise FieldError(
-                ("home_agent_address", "shared_address"), "they go together; set shared_address with `shared`, and only then"
-            )
+            raise FieldError(("home_agent_address", "shared_address"), "they go together; set shared_address with `shared`, and only then")
         if self.shared_address is not None and not any(prefix.contains(self.shared_address) for prefix in self.home_prefixes):
             raise FieldError(("shared_address", "home_prefixes"), "shared_address lies in no home prefix; give an address of home_prefixes")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import logging
 import sys
 from collections.abc import Mapping
@@ -19,14 +20,17 @@ from closedloop_nf.ha_b.link_server import LinkServer
 from closedloop_nf.ha_b.metrics import Metrics
 from closedloop_nf.ha_b.probe import is_refused
 from closedloop_nf.ha_b.store.interface import StoreError
-from closedloop_nf.ha_b.store.open import open_store
+from closedloop_nf.ha_b.store.open import import_engine, open_store
 from closedloop_nf.ha_b.store.writer import Writer
 from closedloop_nf.runtime.addresses import to_text
 from closedloop_nf.runtime.clock import now
 from closedloop_nf.runtime.config import ConfigError
 from closedloop_nf.runtime.http import Probes, bearer_token, listen, serve_http
+from closedloop_nf.runtime.privileges import become
 from closedloop_nf.runtime.serve import Driver
 from closedloop_nf.runtime.tls import server_context
+from closedloop_nf.ves.config import Access
+from closedloop_nf.ves.config import access as read_access
 
 if TYPE_CHECKING:
     from closedloop_nf.ves.backend_shell import BackendReports
@@ -58,13 +62,20 @@ class Shell:
         self._failure = self._loop.create_future()
         link_socket = listen(config.link.address, config.link.port, "link")
         http_socket = listen(config.http.address, config.http.port, "http")
+        settings = configuration.settings(config)
         password = configuration.database_password(config.database)
+        link_tls = server_context(config.link.tls, "link.tls")
+        http_tls = server_context(config.http.tls, "http.tls") if config.http.tls is not None else None
+        http_token = bearer_token(config.http)
+        access = self._import_reports()
         try:
+            import_engine(config.database.url)
+            become(config.user, ())  # all that is left to open, the store among it, is the user's
             store = open_store(config.database.path, config.database.url, password, config.database.synchronous)
             state = store.load()
             earlier_ms = state.lease_ms
             state.lease_ms = max(earlier_ms, config.lease_ms) + round(store.patience_s * 1000)
-            self.core = Backend(configuration.settings(config), state, now())
+            self.core = Backend(settings, state, now())
         except (StoreError, StateConflict) as error:
             raise ConfigError("database", "database", str(error)) from None
         self.events = EventLog(now().wall)
@@ -73,21 +84,21 @@ class Shell:
         self._driver: Driver[Input, Action] = Driver(self.core, self._apply)
         self._server = LinkServer(self._driver.feed)
         self.metrics = Metrics(self.core.world, self._server, lambda: self.events.last)
-        if config.ves is not None:
-            from closedloop_nf.ves.backend_shell import BackendReports
-
-            reports = BackendReports(config.ves, config.name, self.core.world)
+        if config.ves is not None and access is not None:
+            reports = importlib.import_module("closedloop_nf.ves.backend_shell").BackendReports(
+                config.ves, access, config.name, self.core.world
+            )
             await reports.start()
             self._reports = reports
         gc.collect()
         gc.freeze()  # what was loaded stays; no collection walks it again
         self._driver.rearm()
-        await self._server.start(link_socket, server_context(config.link.tls, "link.tls"))
+        await self._server.start(link_socket, link_tls)
         http = await serve_http(
             http_socket,
             Probes(self._health, self._health, self.metrics.text),
-            token=bearer_token(config.http),
-            tls=server_context(config.http.tls, "http.tls") if config.http.tls is not None else None,
+            token=http_token,
+            tls=http_tls,
             extend=Api(self.core.world, self.events, self.request).extend,
         )
         log.info(
@@ -115,6 +126,14 @@ class Shell:
                 await self._reports.close()
         if self._failure.done():
             self._failure.result()
+
+    def _import_reports(self) -> Access | None:
+        """Load what reporting needs, and read its secrets."""
+        if self._config.ves is None:
+            return None
+        for module in ("backend_shell", "client"):
+            importlib.import_module(f"closedloop_nf.ves.{module}")
+        return read_access(self._config.ves)
 
     # --- actions -----------------------------------------------------------------------------------------------------
 

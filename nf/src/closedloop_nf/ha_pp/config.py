@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from closedloop_nf.runtime.addresses import Address
-from closedloop_nf.runtime.config import FieldError, HttpConfig, LogLevel, Name, Port, PositiveMs, TlsClientConfig
+from closedloop_nf.runtime.config import FieldError, HttpConfig, LogLevel, Name, Port, PositiveMs, ProcessUser, TlsClientConfig
 from closedloop_nf.ves.config import VesConfig
 from closedloop_nf.wire.ipv6 import is_unicast_routable
 
@@ -61,6 +61,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 7.0
     max_lifetime_s: Annotated[int, Meta(ge=4, le=262_140, description="Longest lifetime granted.")] = 3600
     ves: Annotated[VesConfig | None, Meta(description="Events to a VES collector; nothing is reported without it.")] = None
+    user: ProcessUser | None = None
     log_level: LogLevel = "info"
 
     def __post_init__(self) -> None:
@@ -68,9 +69,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if not is_unicast_routable(address):
                 raise FieldError([field], f"{field} {address} is no global unicast address; give one that mobile nodes can reach")
         if self.address == self.home_link.address:
-            raise FieldError(
-                ("address", "home_link.address"), "are the same; give two, address belongs to the uplink"
-            )
+            raise FieldError(("address", "home_link.address"), "are the same; give two, address belongs to the uplink")
         if self.uplink_interface == self.home_link.interface:
             raise FieldError(
                 ("uplink_interface", "home_link.interface"),

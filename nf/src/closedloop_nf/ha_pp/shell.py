@@ -8,32 +8,36 @@ import importlib
 import logging
 import random
 import secrets
+import ssl
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from closedloop_nf.ha_pp import events, metrics
 from closedloop_nf.ha_pp.batching import coalesce
 from closedloop_nf.ha_pp.config import Config
 from closedloop_nf.ha_pp.core import PacketProcessor
+from closedloop_nf.ha_pp.socket_keeper import SocketKeeper
 from closedloop_nf.ha_pp.state import Parameters
 from closedloop_nf.kernel.choose import choose_home_agent_data_plane
 from closedloop_nf.kernel.neighbor import Announcer, DuplicateAddressDetector
-from closedloop_nf.kernel.sockets import Icmpv6Socket, MobilitySocket, PacketSender
+from closedloop_nf.kernel.sockets import Icmpv6Socket, MobilitySocket, PacketSender, ReceivedMobility
 from closedloop_nf.link.client import LinkClient
 from closedloop_nf.link.messages import Synced, ToPacketProcessor
 from closedloop_nf.runtime.addresses import to_text
 from closedloop_nf.runtime.clock import now
 from closedloop_nf.runtime.config import ConfigError, read_secret
 from closedloop_nf.runtime.http import HttpServer, Probes, bearer_token, listen, serve_http
+from closedloop_nf.runtime.privileges import Capability, become, finish, reading_as_root
 from closedloop_nf.runtime.serve import Driver
 from closedloop_nf.runtime.tls import client_context, server_context
+from closedloop_nf.ves.config import Access, VesConfig
+from closedloop_nf.ves.config import access as read_access
 from closedloop_nf.wire import icmpv6, ipv6
 from closedloop_nf.wire.mobility import MOBILITY_HEADER
 
 if TYPE_CHECKING:
-    from closedloop_nf.ves.config import VesConfig
     from closedloop_nf.ves.packet_processor_shell import PacketProcessorReports
 
 log = logging.getLogger("closedloop_nf.ha_pp")
@@ -44,17 +48,29 @@ ANNOUNCE_AGAIN_S = 1.0
 """RetransTimer between two unsolicited neighbour advertisements for the same address (RFC 4861 section 7.2.6)."""
 
 
+class _Later(NamedTuple):
+    """What is read after the first sync."""
+
+    token: bytes | None
+    tls: ssl.SSLContext | None
+    access: Access | None
+
+
 class Shell:
     """Owns every descriptor of the process. `run` returns when the core has finished or raises what broke."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        tls = client_context(config.backend.tls, "backend.tls")
+        token = read_secret(config.backend.token_file, "backend.token_file").decode() if config.backend.token_file else ""
+        become(config.user, (Capability.NET_ADMIN, Capability.NET_RAW), later=True)
         # The data plane first: its nftables tables go with this process, and they go before the link's end can be seen.
         self._plane = choose_home_agent_data_plane(config.home_link.interface, config.uplink_interface, config.data_plane)
         self._plane.reset()
         self._plane.open()
         log.info("data plane open", extra={"data_plane": self._plane.name})
         self._mobility = MobilitySocket("home_agent")
+        self._keeper = SocketKeeper(self._mobility, self._mobility_received, self._mobility_socket)
         self._icmpv6 = Icmpv6Socket({icmpv6.HomeAgentDiscoveryRequest.TYPE})
         self._sender = PacketSender()
         self._announcer = Announcer(config.home_link.interface)
@@ -63,13 +79,13 @@ class Shell:
         self._link = LinkClient(
             to_text(config.backend.host),
             config.backend.port,
-            client_context(config.backend.tls, "backend.tls"),
+            tls,
             config.backend.tls.server_name or to_text(config.backend.host),
             connected=lambda: self._feed(events.LinkConnected()),
             received=self._read_link,
             closed=lambda: self._feed(events.LinkClosed()),
         )
-        self.core = PacketProcessor(self._parameters(), random.Random())
+        self.core = PacketProcessor(self._parameters(token), random.Random())
         self._driver: Driver[events.Input, events.Action] = Driver(self.core, self._apply)
         self._finished: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,9 +97,8 @@ class Shell:
         self._closed = False
         self._anycast: set[bytes] = set()
 
-    def _parameters(self) -> Parameters:
+    def _parameters(self, token: str) -> Parameters:
         config = self._config
-        token = read_secret(config.backend.token_file, "backend.token_file").decode() if config.backend.token_file else ""
         return Parameters(
             name=config.name,
             instance=secrets.token_hex(8),
@@ -113,17 +128,13 @@ class Shell:
             retrans_timer_s=self._config.home_link.retrans_timer_ms / 1000,
             transmits=max(1, self._config.home_link.dad_transmits),
         )
-        for descriptor in self._mobility.filenos():
-            loop.add_reader(descriptor, self._read_mobility)
         loop.add_reader(self._icmpv6.fileno(), self._read_icmpv6)
         for descriptor, callback in self._plane.readers().items():
             loop.add_reader(descriptor, callback)
-        self._feed(events.SocketState(True))
+        self._spawn(self._keeper.run())
         self._driver.rearm()
         self._spawn(self._stop_when(stop))
-        self._spawn(self._serve_http())
-        if self._config.ves is not None:
-            self._spawn(self._report(self._config.ves))
+        self._spawn(self._tell())
         try:
             await self._finished
         finally:
@@ -142,15 +153,16 @@ class Shell:
         await stop.wait()
         self._feed(events.Stop())
 
-    async def _serve_http(self) -> None:
-        """From the first sync on: until then the import of aiohttp would compete with Hello. The socket accepts from the start."""
+    async def _tell(self) -> None:
+        """HTTP and VES events, from the first sync on: until then the imports would compete with Hello. The socket accepts before."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HTTP_PATIENCE_S):
                 await self._synced.wait()
         # In a thread, as a heartbeat must not wait for it.
-        for module in ("aiohttp.web", "prometheus_client"):
-            await asyncio.to_thread(importlib.import_module, module)
-        health = self._config.health
+        later = await asyncio.to_thread(self._read_later)
+        finish()
+        if later.access is not None and self._config.ves is not None:
+            self._spawn(self._report(self._config.ves, later.access))
         self._http = await serve_http(
             self._health,
             Probes(
@@ -158,17 +170,29 @@ class Shell:
                 readyz=self._readyz,
                 metrics=partial(metrics.render, self.core, self._plane, self._mobility.counters, self._sender.failures),
             ),
-            token=bearer_token(health, "health"),
-            tls=server_context(health.tls, "health.tls") if health.tls is not None else None,
+            token=later.token,
+            tls=later.tls,
         )
 
-    async def _report(self, config: VesConfig) -> None:
-        """VES events, from the first sync on, as for HTTP. A queue that cannot be used is no reason to stop serving."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HTTP_PATIENCE_S):
-                await self._synced.wait()
-        module = await asyncio.to_thread(importlib.import_module, "closedloop_nf.ves.packet_processor_shell")
-        reports: PacketProcessorReports = module.PacketProcessorReports(config, self._config, self.core)
+    def _read_later(self) -> _Later:
+        """Load the modules and read the secrets that only HTTP and VES need."""
+        health, ves = self._config.health, self._config.ves
+        modules = ["aiohttp.web", "prometheus_client.core"]
+        if ves is not None:
+            modules += ["closedloop_nf.ves.packet_processor_shell", "closedloop_nf.ves.client"]
+        with reading_as_root():
+            for module in modules:
+                importlib.import_module(module)
+            return _Later(
+                bearer_token(health, "health"),
+                server_context(health.tls, "health.tls") if health.tls is not None else None,
+                read_access(ves) if ves is not None else None,
+            )
+
+    async def _report(self, config: VesConfig, access: Access) -> None:
+        """A queue that cannot be used is no reason to stop serving."""
+        module = importlib.import_module("closedloop_nf.ves.packet_processor_shell")
+        reports: PacketProcessorReports = module.PacketProcessorReports(config, access, self._config, self.core)
         self._reports = reports
         try:
             await reports.run()
@@ -205,8 +229,14 @@ class Shell:
         except Exception as error:  # crash-only: a half-applied step must not go on serving
             self._fail(error)
 
-    def _read_mobility(self) -> None:
-        for got in self._mobility.recv_batch():
+    def _mobility_socket(self, is_open: bool) -> None:
+        """HA-B is told by a heartbeat at once, the VES collector by an event."""
+        self._feed(events.SocketState(is_open))
+        if self._reports is not None:
+            self._reports.observe()
+
+    def _mobility_received(self, batch: list[ReceivedMobility]) -> None:
+        for got in batch:
             if got.next_header == MOBILITY_HEADER:
                 self._feed(events.MobilityReceived(got.source, got.destination, got.home_address_option, got.payload))
             elif got.home_address_option is not None and got.next_header == ipv6.ICMPV6 and got.payload[:1] == _PREFIX_SOLICITATION:

@@ -8,6 +8,7 @@ a `MobilitySocket` is several sockets that look like one.
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
 from collections import Counter
@@ -62,10 +63,17 @@ class MobilitySocket:
         self.counters: Counter[str] = Counter()
         """Packets not delivered, by reason."""
         behind, unwrap = (DESTINATION_OPTIONS, _behind_home_address) if role == "home_agent" else (ROUTING, _behind_routing_header)
+        self._protocols: tuple[tuple[int, _Unwrap], ...] = ((MOBILITY_HEADER, _plain), (behind, unwrap))
+        self._interface, self._receive_buffer = interface, receive_buffer
         self._sockets: list[tuple[socket.socket, _Unwrap]] = []
+        self.reopen()
+
+    def reopen(self) -> None:
+        """New sockets in the place of those that failed; with other descriptors. Raises OSError."""
+        self.close()
         try:
-            for protocol, how in ((MOBILITY_HEADER, _plain), (behind, unwrap)):
-                self._sockets.append((_raw(protocol, interface, receive_buffer), how))
+            for protocol, how in self._protocols:
+                self._sockets.append((_raw(protocol, self._interface, self._receive_buffer), how))
         except OSError:
             self.close()
             raise
@@ -75,13 +83,18 @@ class MobilitySocket:
         return [sock.fileno() for sock, _ in self._sockets]
 
     def recv_batch(self, limit: int = 256) -> list[ReceivedMobility]:
-        """What has arrived, at most `limit` from each socket, never blocks. Bad packets are counted in `counters`, not raised."""
+        """What has arrived, at most `limit` from each socket, never blocks. Bad packets are counted in `counters`, not raised.
+
+        Raises KernelError when a socket has failed.
+        """
         received: list[ReceivedMobility] = []
+        idle = True
         for sock, unwrap in self._sockets:
             for _ in range(limit):
                 packet = _receive(sock)
                 if packet is None:
                     break
+                idle = False
                 try:
                     got = unwrap(*packet[:4])
                 except ParseError as error:
@@ -91,11 +104,26 @@ class MobilitySocket:
                     self.counters["checksum"] += 1
                     continue
                 received.append(got)
+        if idle:
+            self.check()  # woken for nothing
         return received
+
+    def check(self) -> None:
+        """See that all can receive: none shut down, failed, or closed. Raises KernelError."""
+        poll = select.poll()
+        for sock, _ in self._sockets:
+            if sock.fileno() < 0:
+                raise KernelError(errno.EBADF, "a raw socket is closed")
+            poll.register(sock.fileno(), select.POLLRDHUP)
+        for _, happened in poll.poll(0):
+            names = [name for name in ("POLLERR", "POLLHUP", "POLLNVAL", "POLLRDHUP") if happened & getattr(select, name)]
+            raise KernelError(errno.ENOTCONN, f"a raw socket can no longer receive ({', '.join(names)})")
 
     def close(self) -> None:
         for sock, _ in self._sockets:
-            sock.close()
+            with suppress(OSError):  # closed underneath
+                sock.close()
+        self._sockets.clear()
 
 
 _Unwrap = Callable[[bytes, bytes, bytes, int], ReceivedMobility]
@@ -235,6 +263,12 @@ def interface_index(interface: str) -> int:
         raise KernelError(error.errno or 0, f"interface {interface!r} does not exist in this network namespace") from error
 
 
+_ABOUT_PACKETS: Final = frozenset(
+    (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.ECONNREFUSED, errno.EPROTO, errno.EMSGSIZE, errno.ENOBUFS, errno.ENOMEM)
+)
+"""What the kernel makes of ICMPv6 errors (icmpv6_err_convert), and passing want of memory."""
+
+
 # --- shared --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -271,8 +305,10 @@ def _receive(sock: socket.socket) -> tuple[bytes, bytes, bytes, int, int] | None
             break
         except BlockingIOError:
             return None
-        except OSError:
-            continue  # an ICMPv6 error about a packet sent earlier; reading it clears it
+        except OSError as error:
+            if error.errno in _ABOUT_PACKETS:
+                continue  # an ICMPv6 error about a packet sent earlier; reading it clears it
+            raise KernelError(error.errno or 0, f"a raw socket can no longer receive: {error.strerror}") from error
     destination, index, hop_limit = bytes(16), 0, -1
     for _, kind, value in ancillary:
         if kind == _IPV6_PKTINFO:

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from closedloop_nf.mobile_node.settings import MAX_LIFETIME_S, SecurityAssociation, Settings, Timers
 from closedloop_nf.runtime.addresses import Address, Prefix
-from closedloop_nf.runtime.config import FieldError, HttpConfig, LogLevel, PositiveMs, read_key
+from closedloop_nf.runtime.config import FieldError, HttpConfig, LogLevel, PositiveMs, ProcessUser, read_key
 from closedloop_nf.wire.ipv6 import is_unicast_routable
 
 Interface = Annotated[str, Meta(min_length=1, max_length=15, description="Network interface of this namespace.")]
@@ -84,6 +84,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data_plane: Annotated[Literal["auto", "ip6tnl", "seg6"], Meta(description="auto takes ip6tnl where the kernel has it.")] = "auto"
     events: Annotated[Path | None, Meta(description="File that gets one JSON line per event, appended.")] = None
     http: Annotated[HttpConfig | None, Meta(description="Listener of /healthz, /readyz, /metrics, /status; none without it.")] = None
+    user: ProcessUser | None = None
     log_level: LogLevel = "info"
 
     def __post_init__(self) -> None:

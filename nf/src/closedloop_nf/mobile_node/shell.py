@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import random
+import ssl
 from typing import TYPE_CHECKING, Any
 
 from closedloop_nf.kernel.choose import choose_mobile_node_data_plane
@@ -21,6 +23,7 @@ from closedloop_nf.mobile_node.event_stream import EventStream
 from closedloop_nf.mobile_node.status import is_ready, metrics, status
 from closedloop_nf.runtime.clock import now
 from closedloop_nf.runtime.http import Probes, bearer_token, listen, serve_http
+from closedloop_nf.runtime.privileges import Capability, become
 from closedloop_nf.runtime.serve import Driver
 from closedloop_nf.runtime.tls import server_context
 from closedloop_nf.wire import icmpv6, ipv6
@@ -50,6 +53,8 @@ class Shell:
         self._config = config
         self._home = bytes(config.home_address)
         self.core = MobileNodeCore(settings(config), random.SystemRandom())
+        self._http_token, self._http_tls = self._import_http()
+        become(config.user, (Capability.NET_ADMIN, Capability.NET_RAW))
         self._driver: Driver[inputs.Input, actions.Action] = Driver(self.core, self._apply)
         self._events = EventStream(config.events) if config.events is not None else None
         self._plane = choose_mobile_node_data_plane(config.data_plane)
@@ -98,9 +103,17 @@ class Shell:
 
     # --- HTTP --------------------------------------------------------------------------------------------------------
 
-    async def _serve_http(self) -> None:
+    def _import_http(self) -> tuple[bytes | None, ssl.SSLContext | None]:
+        """Load what serving HTTP needs, and read its secrets."""
         config = self._config.http
-        if config is None or self._http is None:
+        if config is None:
+            return None, None
+        for module in ("aiohttp.web", "prometheus_client.core"):
+            importlib.import_module(module)
+        return bearer_token(config), server_context(config.tls, "http.tls") if config.tls is not None else None
+
+    async def _serve_http(self) -> None:
+        if self._http is None:
             return
         await serve_http(
             self._http,
@@ -109,8 +122,8 @@ class Shell:
                 readyz=lambda: (is_ready(self.core), self._status()),
                 metrics=lambda: metrics(self.core, self._mobility.counters, self._plane.stats()),
             ),
-            token=bearer_token(config),
-            tls=server_context(config.tls, "http.tls") if config.tls is not None else None,
+            token=self._http_token,
+            tls=self._http_tls,
             extend=self._add_routes,
         )
 

@@ -17,6 +17,7 @@ import msgspec
 import yaml
 
 from closedloop_nf.runtime.addresses import Address, Prefix, from_text
+from closedloop_nf.runtime.users import User
 
 T = TypeVar("T")
 
@@ -32,6 +33,13 @@ PositiveMs = Annotated[int, msgspec.Meta(ge=1, le=86_400_000, description="Milli
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=4_294_967_295, description="Whole seconds, at least 1.")]
 LogLevel = Annotated[
     str, msgspec.Meta(pattern="^(debug|info|warning|error)$", description="Least severity logged: debug, info, warning or error.")
+]
+ProcessUser = Annotated[
+    User,
+    msgspec.Meta(
+        description="User that a process started as root becomes when it has read its configuration and secrets: a name, or a number with"
+        " the group of that number. Without it the process stays who it is."
+    ),
 ]
 
 MAX_SECRET_OCTETS = 4096
@@ -164,8 +172,12 @@ def schema(type_: type[Any]) -> dict[str, Any]:
 
 def _convert(kind: type[Any], value: Any, folder: Path) -> Any:
     kind = get_origin(kind) or kind
-    if kind not in (Address, Prefix, Path):
+    if kind not in (Address, Prefix, Path, User):
         raise NotImplementedError(f"configuration type {kind!r}")
+    if kind is User:
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise ValueError(f"Expected `str or int`, got `{_kind(value)}`")
+        return User.from_value(value)
     if not isinstance(value, str):
         raise ValueError(f"Expected `str`, got `{_kind(value)}`")
     if kind is Address:
@@ -184,6 +196,8 @@ def _schema_hook(kind: type[Any]) -> dict[str, Any]:
         return {"type": "string", "pattern": "^[0-9a-fA-F:.]+/[0-9]{1,3}$"}
     if kind is Path:
         return {"type": "string", "minLength": 1}
+    if kind is User:
+        return {"type": ["string", "integer"]}
     raise NotImplementedError(f"configuration type {kind!r}")
 
 

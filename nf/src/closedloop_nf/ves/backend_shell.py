@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from closedloop_nf.ha_b.actions import Notify
 from closedloop_nf.runtime.clock import now
 from closedloop_nf.ves import machine
-from closedloop_nf.ves.config import VesConfig
+from closedloop_nf.ves.config import Access, VesConfig
 from closedloop_nf.ves.home_agent_backend import Changed, HomeAgentBackend
 from closedloop_nf.ves.measurement import Reading
 from closedloop_nf.ves.reporter import Reporter, Take
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class BackendReports:
     """`start`, then `notify` with every state change, `close` at the end."""
 
-    def __init__(self, config: VesConfig, name: str, world: World) -> None:
+    def __init__(self, config: VesConfig, access: Access, name: str, world: World) -> None:
         self._world = world
         self.reporter = Reporter(
             config,
+            access,
             name,
             "ha-b",
             lambda author: HomeAgentBackend(author, config.measurement_ms / 1000, config.heartbeat_s),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from base64 import b64encode
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -63,9 +63,20 @@ def tls_context(config: VesConfig) -> ssl.SSLContext:
     return context
 
 
+class Access(NamedTuple):
+    """What the collector is reached with."""
+
+    authorization: str | None
+    tls: ssl.SSLContext
+
+
+def access(config: VesConfig) -> Access:
+    """Read the secrets and certificates that the part names. Raises ConfigError."""
+    return Access(authorization(config), tls_context(config))
+
+
 def check(config: VesConfig) -> None:
     """Read everything that the part names. Raises ConfigError."""
-    authorization(config)
-    tls_context(config)
+    access(config)
     if not config.queue.parent.is_dir():
         raise ConfigError(config.queue.parent, "ves.queue", "is no directory; create it, owned by this user")

@@ -16,7 +16,7 @@ from closedloop_nf.ves.reporter import Reporter, Take
 if TYPE_CHECKING:
     from closedloop_nf.ha_pp.config import Config
     from closedloop_nf.ha_pp.core import PacketProcessor as Core
-    from closedloop_nf.ves.config import VesConfig
+    from closedloop_nf.ves.config import Access, VesConfig
 
 OBSERVE_S: Final = 0.1
 """How often the state is looked at; as often as a heartbeat tells HA-B of it."""
@@ -25,10 +25,12 @@ OBSERVE_S: Final = 0.1
 class PacketProcessorReports:
     """`run` until it is cancelled, then `close`."""
 
-    def __init__(self, ves: VesConfig, config: Config, core: Core) -> None:
+    def __init__(self, ves: VesConfig, access: Access, config: Config, core: Core) -> None:
         self._config, self._core = config, core
+        self._seen: Observed | None = None
         self.reporter = Reporter(
             ves,
+            access,
             config.name,
             "ha-pp",
             lambda author: PacketProcessor(author, config.region, ves.measurement_ms / 1000, ves.heartbeat_s),
@@ -38,14 +40,17 @@ class PacketProcessorReports:
     async def run(self) -> None:
         """Raises ConfigError where the queue cannot be used."""
         await self.reporter.start()
-        seen: Observed | None = None
         while True:
-            state, session = self._core.state, self._core.session
-            found = Observed(self._core.ready(now()), session.socket_open, state.role, state.epoch, len(state.served))
-            if seen is None or found[:4] != seen[:4]:
-                self.reporter.feed(found)
-                seen = found
+            self.observe()
             await asyncio.sleep(OBSERVE_S)
+
+    def observe(self) -> None:
+        """Look at the state now: what might be over before the next look is not missed."""
+        state, session = self._core.state, self._core.session
+        found = Observed(self._core.ready(now()), session.socket_open, state.role, state.epoch, len(state.served))
+        if self._seen is None or found[:4] != self._seen[:4]:
+            self.reporter.feed(found)
+            self._seen = found
 
     async def close(self) -> None:
         await self.reporter.close()

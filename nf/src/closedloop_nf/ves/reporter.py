@@ -22,7 +22,7 @@ from closedloop_nf.runtime.clock import now
 from closedloop_nf.runtime.config import ConfigError
 from closedloop_nf.runtime.serve import Driver
 from closedloop_nf.ves.author import Author, Written
-from closedloop_nf.ves.config import VesConfig, authorization, tls_context
+from closedloop_nf.ves.config import Access, VesConfig
 from closedloop_nf.ves.delivery import Delivery, Verdict
 from closedloop_nf.ves.measurement import Reading
 from closedloop_nf.ves.schedule import Action, Begin, Emit, End, Measure, Reporting
@@ -44,9 +44,15 @@ class Reporter:
     """One per process. `prepare` is called in the event loop and returns the reading's second half, which runs in the thread."""
 
     def __init__(
-        self, config: VesConfig, name: str, function: str, core: Callable[[Author], Reporting], prepare: Callable[[], Take]
+        self,
+        config: VesConfig,
+        access: Access,
+        name: str,
+        function: str,
+        core: Callable[[Author], Reporting],
+        prepare: Callable[[], Take],
     ) -> None:
-        self._config = config
+        self._config, self._access = config, access
         self._name, self._function = name, function
         self._make_core, self._prepare = core, prepare
         self._thread = ThreadPoolExecutor(1, "ves")
@@ -76,7 +82,7 @@ class Reporter:
         from closedloop_nf.ves.client import Client
 
         config = self._config
-        self._client = Client(config.url, tls_context(config), config.tls.server_name, authorization(config))
+        self._client = Client(config.url, self._access.tls, config.tls.server_name, self._access.authorization)
         self._driver = Driver(self._make_core(self._author), self._apply)
         self._sender = self._spawn(self._deliver(self._client))
         self.feed(Begin())

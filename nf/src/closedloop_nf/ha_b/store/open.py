@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Literal
 
 from closedloop_nf.ha_b.store.interface import Store
 from closedloop_nf.ha_b.store.sqlite import SqliteStore
+
+
+def import_engine(url: str | None) -> None:
+    """Load what `open_store` needs, so that no file of the program is read later. Raises StoreError."""
+    if url is not None:
+        importlib.import_module("closedloop_nf.ha_b.store.postgresql")
 
 
 def open_store(path: Path | None, url: str | None, password: str | None = None, synchronous: Literal["full", "normal"] = "full") -> Store:
