@@ -255,21 +255,28 @@ def rows(*numbers: int) -> list[tuple[int, bytes, bytes]]:
     return [(number, b"key %d" % number, b"body %d" % number) for number in numbers]
 
 
-def test_the_store_keeps_what_the_core_says(store: SqliteJournal, tmp_path: Path) -> None:
-    store.commit(Commit(rows(*range(1, 301)), finished=0, forget=0))
-    store.commit(Commit(rows(305), finished=298, forget=10, state=b"state"))
-    assert store.read(Read(after=0, through=305, rows=9, octets=999)) == (
-        [(299, b"body 299"), (300, b"body 300"), (305, b"body 305")],
+def test_the_store_keeps_what_the_core_says(store: SqliteJournal) -> None:
+    store.commit(Commit(rows(*range(1, 601)), finished=0, forget=0))
+    store.commit(Commit(rows(605, 606), finished=598, forget=500, state=b"state"))
+    store.commit(Commit([], finished=599, forget=500))
+    assert store.read(Read(after=599, through=606, rows=9, octets=999)) == (
+        [(600, b"body 600"), (605, b"body 605"), (606, b"body 606")],
         False,
     )
-    assert store.read(Read(after=0, through=300, rows=9, octets=1)) == ([(299, b"body 299")], True)
-    found = store.load(remember=2)
-    assert (found.finished, found.last, found.backlog, found.state) == (298, 305, 3, b"state")
-    assert found.keys == ((300, b"key 300"), (305, b"key 305"))
-    assert store.load(remember=10**6).keys[0] == (11, b"key 11")
-    with pytest.raises(JournalError):
-        store.commit(Commit([*rows(306), *rows(305)], finished=299, forget=0))
-    assert store.load(remember=0).last == 305
+    assert store.read(Read(after=599, through=605, rows=9, octets=999)) == ([(600, b"body 600"), (605, b"body 605")], False)
+    assert store.read(Read(after=599, through=606, rows=2, octets=999)) == ([(600, b"body 600"), (605, b"body 605")], True)
+    assert store.read(Read(after=599, through=606, rows=9, octets=1)) == ([(600, b"body 600")], True)
+    found = store.load(remember=3)
+    assert (found.finished, found.last, found.backlog, found.state) == (599, 606, 3, b"state")
+    assert found.keys == ((600, b"key 600"), (605, b"key 605"), (606, b"key 606"))
+    everything = store.load(remember=10**6).keys
+    assert set(everything) >= {(number, b"key %d" % number) for number in (*range(501, 601), 605, 606)}
+    assert [number for number, _ in everything] == sorted({number for number, _ in everything})
+    for again in (rows(606), rows(*range(400, 607))):
+        with pytest.raises(JournalError):
+            store.commit(Commit(again, finished=606, forget=0))
+    found = store.load(remember=0)
+    assert (found.finished, found.last, found.backlog, found.keys) == (599, 606, 3, ())
 
 
 def test_a_journal_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:

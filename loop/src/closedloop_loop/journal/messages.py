@@ -110,8 +110,8 @@ Input: TypeAlias = Submit | Committed | Failed | Loaded | ReadFailed | Finished 
 class Commit:
     """Store all of it in one transaction, then say Committed or Failed. At most one is under way.
 
-    rows: (id, key, body); finished: remove events up to this id; forget: remove keys up to this id; state: of the consumer, None where it
-    is as it was.
+    rows: (id, key, body), ids without a gap; finished: remove events up to this id; forget: keys up to this id need no longer be kept;
+    state: of the consumer, None where it is as it was.
     """
 
     rows: list[tuple[int, bytes, bytes]]

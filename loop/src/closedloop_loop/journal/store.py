@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from closedloop_loop.journal.messages import Commit, Read, Recovered
 
 SCHEMA_VERSION: Final = 1
 SCHEMA: Final = (
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT",
+    "CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), finished INTEGER NOT NULL) STRICT",
+    "INSERT INTO progress VALUES (1, 0)",
     "CREATE TABLE consumer (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL) STRICT",
-    "CREATE TABLE event (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
-    "CREATE TABLE seen (id INTEGER PRIMARY KEY, key BLOB NOT NULL) STRICT",
+    "CREATE TABLE events (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, bodies BLOB NOT NULL) STRICT",
+    "CREATE TABLE seen (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, keys BLOB NOT NULL) STRICT",
+    """CREATE VIEW intake AS SELECT
+        0 AS first, 0 AS last, x'' AS bodies, x'' AS keys, 0 AS finished, 0 AS forget, x'' AS state WHERE false""",
+    """CREATE TRIGGER commit_intake INSTEAD OF INSERT ON intake BEGIN
+        INSERT INTO events SELECT NEW.last, NEW.first, NEW.bodies WHERE NEW.bodies IS NOT NULL;
+        INSERT INTO seen SELECT NEW.last, NEW.first, NEW.keys WHERE NEW.keys IS NOT NULL;
+        UPDATE progress SET finished = NEW.finished WHERE finished <> NEW.finished;
+        INSERT OR REPLACE INTO consumer SELECT 1, NEW.state WHERE NEW.state IS NOT NULL;
+        DELETE FROM events WHERE last <= NEW.finished;
+        DELETE FROM seen WHERE last <= NEW.forget;
+    END""",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
-STATEMENT_ROWS: Final = (256, 32, 8, 1)
-"""Rows in one INSERT: sqlite3 takes the interpreter's lock anew for each statement, which costs more than the row does."""
+"""Events and keys that were stored together share a row: a msgpack list, whose members have the ids first, first + 1, ... last.
+
+A commit is one statement, which a trigger spreads: sqlite3 gives the interpreter's lock away for each statement, and has to wait for it
+while the event loop is busy, which costs more than what the statement does.
+"""
+COMMIT: Final = "INSERT INTO intake (first, last, bodies, keys, finished, forget, state) VALUES (?, ?, ?, ?, ?, ?, ?)"
+ROW_EVENTS: Final = 256
+"""Events in one row, at most: a row is read as a whole."""
+PRAGMAS: Final = (
+    # Exclusive: a second collector with the same journal fails at its start instead of giving the same ids.
+    "locking_mode = EXCLUSIVE",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    # 128 MiB. A checkpoint stops commits, for as long as it takes to write each page once, however often it was written in between: events
+    # that were finished meanwhile cost nothing, and the more seldom it is, the fewer requests wait for one.
+    "wal_autocheckpoint = 32768",
+    f"journal_size_limit = {256 << 20}",
+)
 
 
 class JournalError(Exception):
@@ -48,8 +78,7 @@ class SqliteJournal:
         return JournalError(f"{self._path}: {error}; {remedy}")
 
     def _prepare(self) -> None:
-        # Exclusive: a second collector with the same journal fails at its start instead of giving the same ids.
-        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 4000"):
+        for pragma in PRAGMAS:
             self._db.execute(f"PRAGMA {pragma}")
         self._db.execute("BEGIN EXCLUSIVE")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -65,31 +94,37 @@ class SqliteJournal:
     def load(self, remember: int) -> Recovered:
         """What was durable; `remember`: how many keys at most. Raises JournalError."""
         try:
-            finished = self._value("SELECT value FROM meta WHERE name = 'finished'")
-            last = max(finished, self._value("SELECT max(id) FROM event"), self._value("SELECT max(id) FROM seen"))
-            backlog = self._value("SELECT count(*) FROM event WHERE id > ?", finished)
+            [(finished,)] = self._db.execute("SELECT finished FROM progress")
+            [(last,)] = self._db.execute("SELECT max((SELECT ifnull(max(last), 0) FROM events), (SELECT ifnull(max(last), 0) FROM seen))")
+            [(backlog,)] = self._db.execute(
+                "SELECT ifnull(sum(last - max(first - 1, ?)), 0) FROM events WHERE last > ?", (finished, finished)
+            )
             state = self._db.execute("SELECT state FROM consumer").fetchone()
-            keys = self._db.execute("SELECT id, key FROM seen ORDER BY id DESC LIMIT ?", (remember,)).fetchall()
+            keys = self._keys(remember)
         except sqlite3.Error as error:
             raise self._trouble(error) from None
-        return Recovered(finished, last, backlog, tuple(reversed(keys)), state[0] if state else None)
+        return Recovered(finished, max(finished, last), backlog, keys, state[0] if state else None)
 
-    def _value(self, query: str, *arguments: int) -> int:
-        row = self._db.execute(query, arguments).fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
+    def _keys(self, remember: int) -> tuple[tuple[int, bytes], ...]:
+        """The newest, rising by id."""
+        newest: list[tuple[int, bytes]] = []
+        for last, packed in self._db.execute("SELECT last, keys FROM seen ORDER BY last DESC"):
+            if len(newest) >= remember:
+                break
+            newest += zip(itertools.count(last, -1), reversed(_list.decode(packed)), strict=False)
+        return tuple(reversed(newest[:remember]))
 
     def commit(self, commit: Commit) -> None:
         """All of it or nothing. Raises JournalError."""
+        tail = (commit.finished, commit.forget, commit.state)
+        parts = [(*_packed(commit.rows[at : at + ROW_EVENTS]), *tail) for at in range(0, len(commit.rows), ROW_EVENTS)]
         try:
+            if len(parts) <= 1:
+                self._db.execute(COMMIT, parts[0] if parts else (None, None, None, None, *tail))
+                return
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._insert("event (id, body)", [(number, body) for number, _, body in commit.rows])
-                self._insert("seen (id, key)", [(number, key) for number, key, _ in commit.rows])
-                self._db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('finished', ?)", (commit.finished,))
-                if commit.state is not None:
-                    self._db.execute("INSERT OR REPLACE INTO consumer (id, state) VALUES (1, ?)", (commit.state,))
-                self._db.execute("DELETE FROM event WHERE id <= ?", (commit.finished,))
-                self._db.execute("DELETE FROM seen WHERE id <= ?", (commit.forget,))
+                self._db.executemany(COMMIT, parts)
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -98,31 +133,35 @@ class SqliteJournal:
         except sqlite3.Error as error:
             raise self._trouble(error) from None
 
-    def _insert(self, into: str, values: Sequence[tuple[Any, ...]]) -> None:
-        start = 0
-        for size in STATEMENT_ROWS:
-            while len(values) - start >= size:
-                part = values[start : start + size]
-                self._db.execute(f"INSERT INTO {into} VALUES {', '.join(['(?, ?)'] * size)}", [value for row in part for value in row])
-                start += size
-
     def read(self, read: Read) -> tuple[list[tuple[int, bytes]], bool]:
         """Rows, and whether limits ended the list. Raises JournalError."""
         rows: list[tuple[int, bytes]] = []
         octets = 0
         try:
             cursor = self._db.execute(
-                "SELECT id, body FROM event WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", (read.after, read.through, read.rows)
+                "SELECT first, bodies FROM events WHERE last > ? AND first <= ? ORDER BY last", (read.after, read.through)
             )
-            for number, body in cursor:
-                rows.append((number, body))
-                octets += len(body)
-                if octets >= read.octets:
-                    cursor.close()
-                    return rows, True
+            with contextlib.closing(cursor):
+                for first, packed in cursor:
+                    for number, body in enumerate(_list.decode(packed), first):
+                        if not read.after < number <= read.through:
+                            continue
+                        rows.append((number, body))
+                        octets += len(body)
+                        if octets >= read.octets or len(rows) == read.rows:
+                            return rows, True
         except sqlite3.Error as error:
             raise self._trouble(error) from None
-        return rows, len(rows) == read.rows
+        return rows, False
 
     def close(self) -> None:
         self._db.close()
+
+
+_list: Final = msgspec.msgpack.Decoder(list[bytes])
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def _packed(rows: list[tuple[int, bytes, bytes]]) -> tuple[int, int, bytes, bytes]:
+    """first, last, bodies, keys."""
+    return rows[0][0], rows[-1][0], _encoder.encode([body for _, _, body in rows]), _encoder.encode([key for _, key, _ in rows])
