@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # Compiled bytecode halves the time that ansible-playbook takes to start, which is part of every outage measured here.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo bench test test-fast test-unit test-kernel test-daemons test-simulation test-faults sanity molecule lint format reference nightly clean
+.PHONY: help setup demo bench bench-source test test-fast test-unit test-kernel test-daemons test-simulation test-faults sanity molecule lint format reference nightly clean
 
 STAGES := .venv/bin/python scripts/stages.py
 
@@ -17,6 +17,9 @@ demo: setup ## a Mobile IPv6 network comes up, a node moves, its home agent dies
 
 bench: setup ## measure, into reports/bench/
 	@scripts/as_root.sh .venv/bin/python -m closedloop_tools.bench
+
+bench-source: setup ## measure the event source, with a soak of five minutes, into reports/ves_source/
+	@.venv/bin/python -m closedloop_tools.ves_source
 
 test: setup ## every test: lint, unit, kernel, daemons, simulation, sanity, molecule
 	@$(STAGES)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.daemons.ves.listener import Authority, Listener
+from closedloop_tools.ves_source.listener import Authority, Listener
 
 Make = Callable[..., Listener]
 

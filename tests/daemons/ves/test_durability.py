@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from closedloop_loop.journal.messages import Commit, Read
 from closedloop_loop.journal.store import JournalError, SqliteJournal
-
-from tests.daemons.ves import load
-from tests.daemons.ves.listener import PASSWORD, PATIENCE_S, USER, Listener
+from closedloop_tools.ves_source import load, soak
+from closedloop_tools.ves_source.listener import PASSWORD, PATIENCE_S, USER, Listener
 
 Make = Callable[..., Listener]
 ROUNDS = 4
@@ -56,6 +55,15 @@ def test_every_event_acknowledged_before_a_kill_is_recorded_after_it(make: Make,
     assert listener.stop() == 0
     assert len(acknowledged) > 100
     assert acknowledged <= set(recorded(tmp_path / "events.jsonl"))
+
+
+def test_memory_and_journal_do_not_grow_under_load(tmp_path: Path) -> None:
+    """The long one is `make bench-source`."""
+    endured = soak.soak(tmp_path, seconds=20, remember_events=5_000)
+    assert endured.events > 10_000
+    assert endured.onsets > 0
+    assert endured.rss_growth_mb < 16
+    assert max(endured.journal_mb) < 512
 
 
 def test_an_event_sent_again_after_a_kill_is_not_recorded_again(make: Make, tmp_path: Path) -> None:

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.daemons.ves.listener import Answer, Authority, Listener
-from tests.daemons.ves.load import measurement
+from closedloop_tools.ves_source.listener import Answer, Authority, Listener
+from closedloop_tools.ves_source.load import measurement
 
 Make = Callable[..., Listener]
 SINGLE, BATCH = "/eventListener/v7", "/eventListener/v7/eventBatch"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from closedloop_loop.intake import events
 from closedloop_loop.intake.events import Refused
+from closedloop_tools.ves_source.load import measurement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.daemons.ves.load import measurement
 from tests.unit.loop_intake import generated
 
 BODY = json.dumps(measurement("m-1")).encode()

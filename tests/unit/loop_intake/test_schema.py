@@ -12,9 +12,9 @@ import jsonschema
 import msgspec
 import pytest
 from closedloop_loop.schemas import notation, ves
+from closedloop_tools.ves_source.load import measurement
 from hypothesis import HealthCheck, given, settings
 
-from tests.daemons.ves.load import measurement
 from tests.unit.loop_intake import generated
 
 PUBLISHED = Path(os.environ.get("VES_SCHEMA") or Path(__file__).parents[4] / "shared" / "reference" / "CommonEventFormat_30.2.1_ONAP.json")

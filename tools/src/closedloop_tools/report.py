@@ -48,7 +48,8 @@ UNITS = (
 
 
 def unit_of(figure: str) -> str:
-    """The unit that a figure's name ends in; `count` for a plain number such as `packets_lost`."""
+    """The unit that a figure's name ends in, before what it was measured at; `count` for a plain number such as `packets_lost`."""
+    figure = figure.partition("_at_")[0]
     return next((unit for suffix, unit in UNITS if figure.endswith(suffix)), "count")
 
 

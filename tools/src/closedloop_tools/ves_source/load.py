@@ -16,8 +16,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-ID_DIGITS = 12
-_MARK = "#" * ID_DIGITS
+DAY_BEGINS_US = 1_795_219_200_000_000
+"""Epoch of the first event."""
 
 
 @dataclass
@@ -59,26 +59,46 @@ def measurement(event_id: str, source: str = "ha-pp-a") -> dict[str, object]:
 
 
 class Requests:
-    """Makes requests of `size` events; each event's id is `prefix` and a number."""
+    """Makes requests of `size` events. Event `number` has the id `prefix` and number, is from one of `sources` sources, ends `step_us`
+    later than the one before, and the sessions of its source are few and many in turn, forty events each."""
 
-    def __init__(self, size: int, user: str, password: str, prefix: str = "m-") -> None:
-        event = measurement(f"{prefix}{_MARK}")
-        body = json.dumps(event if size == 1 else {"eventList": [event["event"]] * size}, separators=(",", ":")).encode()
+    def __init__(self, size: int, user: str, password: str, *, prefix: str = "m-", sources: int = 1, step_us: int = 0) -> None:
         self.size = size
-        self._parts = body.split(_MARK.encode())
+        self._sources, self._step_us = sources, step_us
+        document = measurement(f"{prefix}@id@", "ha-pp-@source@")
+        text = json.dumps(document if size == 1 else document["event"], separators=(",", ":"))
+        for old, new in (
+            ("@id@", "%(id)012d"),
+            ("@source@", "%(source)04d"),
+            ('"startEpochMicrosec":1795230000000000', '"startEpochMicrosec":%(start)d'),
+            ('"lastEpochMicrosec":1795230015000000', '"lastEpochMicrosec":%(last)d'),
+            ('"concurrentSessions":120', '"concurrentSessions":%(sessions)d'),
+        ):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        self._event = text.encode()
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         path = "/eventListener/v7" + ("" if size == 1 else "/eventBatch")
         self._head = (
-            f"POST {path} HTTP/1.1\r\nHost: listener\r\nAuthorization: Basic {token}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: listener\r\nAuthorization: Basic {token}\r\nContent-Type: application/json\r\nContent-Length: "
         ).encode()
 
     def make(self, first: int) -> bytes:
         """The request with the events first ... first + size - 1."""
-        pieces = [self._head, self._parts[0]]
-        for offset, part in enumerate(self._parts[1:]):
-            pieces += (b"%012d" % (first + offset), part)
-        return b"".join(pieces)
+        events = b",".join([self._event % self._fields(number) for number in range(first, first + self.size)])
+        body = events if self.size == 1 else b'{"eventList":[' + events + b"]}"
+        return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+
+    def _fields(self, number: int) -> dict[bytes, int]:
+        last = DAY_BEGINS_US + number * self._step_us
+        high = number // self._sources // 40 % 2
+        return {
+            b"id": number,
+            b"source": number % self._sources,
+            b"start": last - 15_000_000,
+            b"last": last,
+            b"sessions": 900 if high else 100,
+        }
 
 
 class _Connection:

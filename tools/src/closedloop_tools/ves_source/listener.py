@@ -1,4 +1,4 @@
-"""`closedloop ves` as a process, with certificates of its own, and a client."""
+"""The listener as a process, on its own or as the event source, with certificates of its own; and a client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import datetime
 import http.client
 import ipaddress
 import json
+import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,7 +69,7 @@ class Authority:
 @dataclass
 class Answer:
     status: int
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     body: bytes
 
     @property
@@ -76,7 +79,10 @@ class Answer:
 
 
 class Listener:
-    """One configuration; started and killed as often as a test likes. With `password` or `senders` (an authority's file) or both."""
+    """`closedloop ves` with one configuration; started and killed as often as a test likes.
+
+    With `password` or `senders` (an authority's file) or both.
+    """
 
     def __init__(self, folder: Path, authority: Authority, *, password: bool = True, senders: Path | None = None, **settings: Any) -> None:
         certificate, key = authority.issue("listener")
@@ -95,19 +101,42 @@ class Listener:
         self.log: list[str] = []
         self.process: subprocess.Popen[str] | None = None
 
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "closedloop_loop.main", "ves", "--config", str(self.file)]
+
     def start(self) -> None:
         """Returns when it listens."""
-        command = [sys.executable, "-m", "closedloop_loop.main", "ves", "--config", str(self.file)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(self.command(), cwd=self.folder, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         self.log = []
         threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True).start()
         deadline = time.monotonic() + PATIENCE_S
-        while not (found := re.search(r'"listening","port":(\d+)', "".join(self.log))):
+        while not (found := re.search(r"listening\D+(\d+)", "".join(self.log))):
             assert self.process.poll() is None, "".join(self.log)
             assert time.monotonic() < deadline, f"does not listen: {self.log}"
             time.sleep(0.01)
         self.port = int(found[1])
+
+    @property
+    def cpu_s(self) -> float:
+        """Of the process alone: what it costs, however busy the machine is with other things."""
+        fields = self._proc("stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def rss_mb(self) -> float:
+        found = re.search(r"VmRSS:\s+(\d+) kB", self._proc("status"))
+        assert found is not None
+        return int(found[1]) * 1024 / 1e6
+
+    @property
+    def journal_mb(self) -> float:
+        """On the disk, write-ahead log and all."""
+        return sum(file.stat().st_size for file in self.folder.glob("journal.db*")) / 1e6
+
+    def _proc(self, name: str) -> str:
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/{name}").read_text()
 
     def _read(self, stream: IO[str]) -> None:
         for line in stream:
@@ -161,7 +190,24 @@ class Listener:
         return float(found[1])
 
 
-def _dial(port: int, *rest: Any) -> Any:
-    import socket
+class Baseline(Listener):
+    """An HTTP server over TLS that does nothing of what a listener does."""
 
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "closedloop_tools.ves_source.baseline", str(self.file)]
+
+
+class Source(Listener):
+    """The event source with a policy, and a rulebook's queue that is emptied at once; it prints each onset's status."""
+
+    def __init__(self, folder: Path, authority: Authority, *, policy: str, **settings: Any) -> None:
+        file = folder / "policy.yml"
+        file.write_text(policy)
+        super().__init__(folder, authority, policy=str(file), **settings)
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "closedloop_tools.ves_source.source", str(self.file)]
+
+
+def _dial(port: int, *rest: Any) -> Any:
     return socket.create_connection(("::1", port), *rest)
