@@ -30,7 +30,7 @@ def plan(
     successor    the VF module that serves next
     deploy       whether the successor has to be deployed for it; else it is a standby that HA-B promotes
     standby      the VF module to be deployed afterwards, so that there is a standby again; {} where none is wanted
-    abandoned    name of the successor that an earlier attempt has begun with in another region and that is not ready; "" where there is none
+    abandoned    name of the successor that an earlier attempt has begun with elsewhere and that is not ready; "" where there is none
     """
     present = {name: entry for name, entry in placement.items() if entry.get("state") == "present"}
     seen = {agent["name"]: agent for agent in home_agents}

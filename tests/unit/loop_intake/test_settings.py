@@ -81,6 +81,9 @@ SECURE = {"journal": "j.db", "tls": {"certificate": "c", "key": "k"}, "credentia
         ({"backlog_events": 0}, "backlog_events"),
         ({"journal": "a\0b"}, "journal"),
         ({"record": object()}, ": record: is no text"),
+        ({"operations": "o.db"}, "operations needs policy"),
+        ({"inventory": "i.yml", "policy": "p.yml"}, "inventory needs operations"),
+        ({"placement": "p", "policy": "p.yml", "operations": "o.db"}, "placement needs inventory"),
     ],
 )
 def test_arguments_are_refused_before_a_port_opens(change: dict[str, Any], told: str, schema: dict[str, Any]) -> None:
@@ -171,3 +174,9 @@ def test_gzip_is_undone_within_the_limit_only() -> None:
     for body in (b"", b"x", gzip.compress(b"x")[:-1], gzip.compress(b"x") + b"y", gzip.compress(b"x") * 2):
         with pytest.raises(NotGzip):
             inflate(body, 100)
+
+
+def test_a_journal_of_operations_in_a_database_is_no_path() -> None:
+    found = config.from_arguments({**SECURE, "policy": "p.yml", "operations": "postgresql://db/closedloop"})
+    assert found.operations == "postgresql://db/closedloop"
+    assert Path(str(config.from_arguments({**SECURE, "policy": "p.yml", "operations": "o.db"}).operations)).is_absolute()

@@ -78,6 +78,20 @@ options:
       - Policy file whose loops decide. The rulebook gets their onsets, as C(event.onset).
       - Without it the rulebook gets every fault, measurement and heartbeat, as C(event.record).
     type: str
+  operations:
+    description:
+      - Operations journal, an SQLite file or a C(postgresql://) URL without password. It is created where absent. Needs O(policy).
+      - With it the source decides, by the policy's guards, and the rulebook gets only what is to be carried out now, as C(event.onset) and
+        C(event.operation), until M(closedloop.mobility.operation) has begun it.
+    type: str
+  inventory:
+    description: YAML file with the regions and their capacity, read anew for each decision. Needs O(operations).
+    type: str
+  placement:
+    description:
+      - Directory with a JSON file for each VF module, as the role P(closedloop.mobility.vf_module#role) writes it. It is read anew for each
+        decision. Needs O(inventory).
+    type: str
   feedback:
     description:
       - Finish an event only when ansible-rulebook has stored what came of it. It needs a rulebook with persistence.
@@ -94,6 +108,18 @@ EXAMPLES = r"""
     credentials: /etc/closedloop/ves.credentials
     journal: /var/lib/closedloop/ves.db
     policy: /etc/closedloop/policy.yml
+
+- name: The source decides, and hands on what a playbook is to carry out
+  closedloop.mobility.ves:
+    tls:
+      certificate: /etc/closedloop/ves.crt
+      key: /etc/closedloop/ves.key
+    credentials: /etc/closedloop/ves.credentials
+    journal: /var/lib/closedloop/ves.db
+    policy: /etc/closedloop/policy.yml
+    operations: /var/lib/closedloop/operations.db
+    inventory: /etc/closedloop/inventory.yml
+    placement: /run/closedloop/cl/placement
 
 - name: Senders with a certificate of the operator's own authority, every record to the rulebook
   closedloop.mobility.ves:

@@ -11,6 +11,7 @@ import msgspec
 
 from closedloop_loop import files
 from closedloop_loop.files import FieldError, FileError
+from closedloop_loop.operations.store.open import URLS
 
 NOT_A_FILE: Final = "closedloop.mobility.ves"
 
@@ -98,12 +99,37 @@ class SourceConfig(VesConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
             " every fault, measurement and heartbeat, as `event.record`."
         ),
     ] = None
+    operations: Annotated[
+        FilePath | None,
+        msgspec.Meta(
+            description="Operations journal, an SQLite file or a postgresql:// URL without password, created where absent. With it the"
+            " source decides, and the rulebook gets only what is to be carried out now, as `event.onset` and `event.operation`."
+            " Needs policy."
+        ),
+    ] = None
+    inventory: Annotated[
+        FilePath | None,
+        msgspec.Meta(description="YAML file with the regions and their capacity, read anew for each decision. Needs operations."),
+    ] = None
+    placement: Annotated[
+        FilePath | None,
+        msgspec.Meta(
+            description="Directory with a JSON file for each VF module, as the role vf_module writes it, read anew for each decision."
+            " Needs inventory."
+        ),
+    ] = None
     feedback: Annotated[
         bool,
         msgspec.Meta(
             description="Finish an event only when ansible-rulebook has stored what came of it; it needs a rulebook with persistence."
         ),
     ] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, needed in (("operations", "policy"), ("inventory", "operations"), ("placement", "inventory")):
+            if getattr(self, name) is not None and getattr(self, needed) is None:
+                raise FieldError((name, needed), f"{name} needs {needed}; give {needed} too, or leave {name} out")
 
 
 C = TypeVar("C", bound=VesConfig)
@@ -131,12 +157,12 @@ def resolve(config: C, folder: Path) -> C:
     """The same with absolute paths."""
 
     def absolute(name: str | None) -> str | None:
-        return None if name is None else str(folder / name)
+        return name if name is None or name.startswith(URLS) else str(folder / name)
 
     tls = config.tls
     if tls is not None:
         tls = msgspec.structs.replace(tls, certificate=absolute(tls.certificate), key=absolute(tls.key), client_ca=absolute(tls.client_ca))
-    names = ("journal", "credentials", "record", "policy")
+    names = ("journal", "credentials", "record", "policy", "operations", "inventory", "placement")
     paths = {name: absolute(getattr(config, name)) for name in names if hasattr(config, name)}
     return msgspec.structs.replace(config, tls=tls, **paths)
 

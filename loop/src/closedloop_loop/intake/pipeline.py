@@ -29,6 +29,8 @@ STATE_INTERVAL_S: Final = 1.0
 
 Scalars: TypeAlias = dict[str, str | int | float]
 Put: TypeAlias = Callable[[Scalars], Awaitable[None]]
+Tell: TypeAlias = Callable[[list[onsets.Onset]], Awaitable[None]]
+"""Returns when none of the onsets can be lost any more."""
 
 
 class Recorder:
@@ -78,11 +80,11 @@ async def hand_on_records(collector: Collector, recorder: Recorder | None, put: 
             collector.journal.finish([delivery.id])
 
 
-async def hand_on_onsets(collector: Collector, recorder: Recorder | None, put: Put, policy: Policy) -> None:
+async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: Tell, policy: Policy) -> None:
     """What the policy's loops make of the events.
 
-    Events are finished together with the state that has taken them in, so that after a crash the same events meet the same state and give
-    the same onsets, with the same request ids.
+    Events are finished when `tell` has returned, together with the state that has taken them in, so that after a crash the same events meet
+    the same state and give the same onsets, with the same request ids.
     """
     begun = now()
     analytics = engine.Analytics(policy, begun)
@@ -95,8 +97,7 @@ async def hand_on_onsets(collector: Collector, recorder: Recorder | None, put: P
     taken: list[int] = []
     save_at = begun.mono + STATE_INTERVAL_S
     while True:
-        for onset in due:
-            await put(onsets.to_map(onset))
+        await tell(due)
         moment = now()
         if due or (taken and moment.mono >= save_at):
             collector.journal.finish(taken, analytics.dump(moment))

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, TypeAlias
 
+from closedloop_loop.dispatch.shell import DispatcherShell
 from closedloop_loop.files import FileError
 from closedloop_loop.intake import config, pipeline
 from closedloop_loop.intake.collector import Collector
-from closedloop_loop.intake.pipeline import Put, Scalars
-from closedloop_loop.policy.load import load_policy
+from closedloop_loop.intake.config import SourceConfig
+from closedloop_loop.intake.pipeline import Recorder, Scalars
+from closedloop_loop.onset import Onset, to_map
+from closedloop_loop.operations.journal import Journal
+from closedloop_loop.operations.store.interface import StoreError
+from closedloop_loop.operations.store.open import open_store
+from closedloop_loop.policy.load import load_inventory, load_policy
+from closedloop_loop.policy.model import Policy
+from closedloop_loop.policy.placement import world
 
 log: Final = logging.getLogger("closedloop_loop.source")
+
+
+Put: TypeAlias = Callable[[dict[str, Scalars]], Awaitable[None]]
 
 
 class Queue(Protocol):
@@ -31,22 +42,53 @@ async def run(queue: Queue, arguments: Mapping[str, Any], feedback: asyncio.Queu
     if settings.feedback and feedback is None:
         raise FileError(config.NOT_A_FILE, "feedback", "is true, but ansible-rulebook offers none; update it, or leave feedback out")
     policy = load_policy(settings.policy) if settings.policy is not None else None
+    if settings.inventory is not None:
+        load_inventory(settings.inventory)  # it is read for each decision; what is wrong with it from the first is told now
+    put = _putter(queue, feedback)
     recorder = pipeline.Recorder(settings.record) if settings.record is not None else None
     try:
+        if policy is not None and settings.operations is not None:
+            await _carry_out(settings, settings.operations, policy, recorder, put)
+            return
         async with await Collector.open(settings) as collector:
-            log.info("listening at port %d, %d events are not finished", collector.port, collector.journal.core.backlog)
+            _listening(collector)
             if policy is None:
-                await pipeline.hand_on_records(collector, recorder, _putter(queue, "record", feedback))
+                await pipeline.hand_on_records(collector, recorder, lambda scalars: put({"record": scalars}))
             else:
-                await pipeline.hand_on_onsets(collector, recorder, _putter(queue, "onset", feedback), policy)
+
+                async def tell(onsets: list[Onset]) -> None:
+                    for onset in onsets:
+                        await put({"onset": to_map(onset)})
+
+                await pipeline.hand_on_onsets(collector, recorder, tell, policy)
     finally:
         if recorder is not None:
             recorder.close()
 
 
-def _putter(queue: Queue, name: str, feedback: asyncio.Queue[Any] | None) -> Put:
-    async def put(scalars: Scalars) -> None:
-        await queue.put({name: scalars})
+async def _carry_out(settings: SourceConfig, operations: str, policy: Policy, recorder: Recorder | None, put: Put) -> None:
+    """Onsets go to the operations journal; the rulebook gets what is due of it."""
+    try:
+        store = open_store(operations)
+    except StoreError as error:
+        raise FileError(config.NOT_A_FILE, "operations", str(error)) from None
+    try:
+        dispatcher = DispatcherShell(policy, Journal(store), lambda: world(settings.inventory, settings.placement), put)
+        async with await Collector.open(settings) as collector, asyncio.TaskGroup() as tasks:
+            _listening(collector)
+            tasks.create_task(dispatcher.run())
+            tasks.create_task(pipeline.hand_on_onsets(collector, recorder, dispatcher.take, policy))
+    finally:
+        store.close()
+
+
+def _listening(collector: Collector) -> None:
+    log.info("listening at port %d, %d events are not finished", collector.port, collector.journal.core.backlog)
+
+
+def _putter(queue: Queue, feedback: asyncio.Queue[Any] | None) -> Put:
+    async def put(item: dict[str, Scalars]) -> None:
+        await queue.put(item)
         if feedback is not None:
             await feedback.get()
 

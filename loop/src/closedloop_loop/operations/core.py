@@ -15,7 +15,7 @@ import msgspec
 from closedloop_loop.clock import MICROSECONDS
 from closedloop_loop.names import is_name
 from closedloop_loop.onset import Onset
-from closedloop_loop.operations.model import NEXT, Operation, Refused, Stage, State, Terms
+from closedloop_loop.operations.model import ACTOR_LOST, NEXT, Operation, Refused, Stage, State, Terms
 from closedloop_loop.operations.schedule import before, decides_again, together
 from closedloop_loop.policy.decide import Decision, decide
 from closedloop_loop.policy.guards import Denied
@@ -27,7 +27,6 @@ MAX_RESUMPTIONS: Final = 8
 MAX_STAGES: Final = 256
 MAX_MESSAGE: Final = 500
 BAD_ACTOR: Final = "actor: expected 1 to 128 letters, digits or inner '.', '_', ':', '-'"
-ACTOR_LOST: Final = "actor lost"
 RECHECK_S: Final = 1.0
 """How soon an inventory that could not be read is read again."""
 
@@ -127,7 +126,7 @@ def abate(view: View, onset: Onset, now_us: int) -> Step:
     elif known.abated_us is not None:
         return Step(known)
     ended = onset.alarm_end_us if onset.alarm_end_us is not None else now_us
-    if known.state in (State.PENDING, State.DENIED, State.RETRYING) and not _half_done(known):
+    if known.state in (State.PENDING, State.DENIED, State.RETRYING) and not known.half_done:
         settled = moved(known, State.CANCELLED, now_us, "cancelled", abated_us=ended, finished_us=now_us, due_us=None)
     else:
         settled = msgspec.structs.replace(
@@ -220,7 +219,7 @@ def order(view: View, onset: Onset, decision: Decision, terms: Terms, actor: str
 
 
 def _begun(view: View, known: Operation, actor: str, lease_us: int, now_us: int) -> Operation:
-    resumed = _half_done(known)
+    resumed = known.half_done
     return moved(
         known,
         State.RUNNING,
@@ -233,11 +232,6 @@ def _begun(view: View, known: Operation, actor: str, lease_us: int, now_us: int)
         lease_until_us=now_us + lease_us,
         deadline_us=now_us + round(known.terms.timeout_s * MICROSECONDS),
     )
-
-
-def _half_done(known: Operation) -> bool:
-    """Whether its actor was lost and nobody has taken over."""
-    return known.state is State.PENDING and known.message == ACTOR_LOST
 
 
 def lost(view: View, request_id: str, token: int, now_us: int) -> Step:

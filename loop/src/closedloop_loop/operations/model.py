@@ -42,6 +42,9 @@ NEXT: Final[dict[State, frozenset[State]]] = {
 """The diagram as a table; `moved` goes by it."""
 
 
+ACTOR_LOST: Final = "actor lost"
+
+
 class Stage(msgspec.Struct, frozen=True):
     """A moment in an operation."""
 
@@ -114,6 +117,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def open(self) -> bool:
         """Not at its end yet."""
         return self.state in OPEN
+
+    @property
+    def half_done(self) -> bool:
+        """Its actor was lost and nobody has taken over: the attempt goes on with the next one."""
+        return self.state is State.PENDING and self.message == ACTOR_LOST
 
     @property
     def blocks(self) -> bool:

@@ -28,8 +28,18 @@ def decides_again(operation: Operation, now_us: int) -> bool:
 
 
 def due(opened: Sequence[Operation], now_us: int) -> list[Operation]:
-    """What somebody should take up now: PENDING ones that may be claimed, and ones to submit again."""
-    return [known for known in opened if (known.state is State.PENDING and before(opened, known) is None) or decides_again(known, now_us)]
+    """What somebody should take up now: PENDING ones that may be claimed, and ones to submit again. `opened` by number."""
+    running = [known for known in opened if known.state is State.RUNNING]
+    groups, targets = {known.group for known in running}, {known.target for known in running}
+    found = []
+    for known in opened:
+        free = known.group not in groups and known.target not in targets
+        if (known.state is State.PENDING and free) or decides_again(known, now_us):
+            found.append(known)
+        if known.state in (State.PENDING, State.RETRYING):
+            groups.add(known.group)
+            targets.add(known.target)
+    return found
 
 
 def overdue(opened: Iterable[Operation], now_us: int) -> bool:
