@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import json
+import re
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -140,13 +141,20 @@ class Source:
 
 
 async def post(port: int, document: Any) -> int:
+    status, head = await ask(port, document)
+    assert status != 503 or int(re.findall(r"(?i)^retry-after: (\d+)\r?$", head, re.M)[0]) > 0
+    return status
+
+
+async def ask(port: int, document: Any) -> tuple[int, str]:
+    """Status and head of the answer."""
     body = json.dumps(document).encode()
     path = "/eventListener/v7" + ("/eventBatch" if "eventList" in document else "")
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (path.encode(), len(body), body))
     answer = await reader.read()
     writer.close()
-    return int(answer[9:12])
+    return int(answer[9:12]), answer.partition(b"\r\n\r\n")[0].decode()
 
 
 async def test_the_rulebook_gets_typed_scalars_and_again_what_it_had_not_taken(
