@@ -122,8 +122,13 @@ def _noted(journal: str, params: dict[str, Any], check_mode: bool) -> Outcome:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Text from Ansible is a kind of its own, which knows where it comes from; the journal takes plain text."""
-    return {str(name): str(value) if isinstance(value, str) else value for name, value in values.items()}
+    """Text and numbers from Ansible are of kinds of their own, which know where they come from; the journal takes plain ones."""
+    return {str(name): _plain_value(value) for name, value in values.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    kind = next((kind for kind in (bool, str, int, float) if isinstance(value, kind)), None)
+    return value if kind is None else kind(value)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -193,6 +193,25 @@ def test_a_database_that_goes_away_for_a_moment_is_waited_for(server: Postgresql
     store.close()
 
 
+def test_a_process_that_opens_it_twice_keeps_what_others_write(tmp_path: Path) -> None:
+    place = tmp_path / "operations.db"
+    first = SqliteStore(place)
+    SqliteStore(place).close()
+    script = (
+        "import sys\nfrom pathlib import Path\n"
+        "from closedloop_loop.operations.journal import Journal\n"
+        "from closedloop_loop.operations.store.sqlite import SqliteStore\n"
+        "from tests.unit.loop.bench import at, onset, policy\n"
+        "store = SqliteStore(Path(sys.argv[1]))\n"
+        "Journal(store).submit(policy({'kind': 'fault', 'alarms': ['homeAgentLost']}), onset(), None, at(0))\n"
+        "store.close()\n"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", script, str(place)], cwd=Path(__file__).resolve().parents[3], check=True)
+        assert [known.request_id for known in first.open()] == [onset().request_id]
+    first.close()
+
+
 def test_a_journal_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     import sqlite3
 

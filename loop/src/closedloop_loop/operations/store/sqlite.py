@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -38,7 +39,9 @@ class SqliteStore:
         self._path = path
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # Never an existing file: to close any descriptor of it drops the locks that other connections of this process hold on it.
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StoreError(f"{path}: cannot be opened ({error.strerror}); give a path this user can write") from None
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=PATIENCE_S)
