@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: ha_pp_configuration
-positional: backend, settings
+positional: backend, user, settings
 short_description: Configuration of an HA-PP
 version_added: "0.1.0"
 description:
@@ -20,6 +20,10 @@ options:
     description: HA-B with address, link_port, ca_file and token_file.
     type: dict
     required: true
+  user:
+    description: User that the HA-PP becomes, a name or a number.
+    type: raw
+    required: true
   settings:
     description: Further fields of the configuration.
     type: dict
@@ -31,7 +35,7 @@ author:
 EXAMPLES = r"""
 - name: The configuration is known
   ansible.builtin.set_fact:
-    configuration: "{{ vf_module | closedloop.mobility.ha_pp_configuration(backend, {}) }}"
+    configuration: "{{ vf_module | closedloop.mobility.ha_pp_configuration(backend, 'nobody', {}) }}"
 """
 
 RETURN = r"""

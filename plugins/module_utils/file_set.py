@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.closedloop.mobility.plugins.module_utils import owned_directory
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -28,9 +29,10 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "content": {"type": "str"},
             "secret": {"type": "str", "no_log": True},
             "random_octets": {"type": "int"},
+            "directory_of": {"type": "str"},
             "mode": {"type": "str", "default": "0644"},
         },
-        "mutually_exclusive": [("content", "secret", "random_octets")],
+        "mutually_exclusive": [("content", "secret", "random_octets", "directory_of")],
     },
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
@@ -55,6 +57,17 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     after: dict[str, Any] = {}
     changed: list[str] = []
     for entry in files:
+        if entry.get("directory_of") is not None:
+            directory = Path(entry["path"])
+            user = owned_directory.user(entry["directory_of"])
+            owners = owned_directory.owners(directory)
+            if owners != {user}:
+                changed.append(entry["path"])
+                if not check_mode:
+                    owned_directory.give(directory, user)
+            before[entry["path"]] = {"owners": sorted(f"{uid}:{gid}" for uid, gid in owners)}
+            after[entry["path"]] = {"owners": [f"{user[0]}:{user[1]}"]}
+            continue
         found = _found(entry["path"])
         state = _wanted(entry, found)
         if found != state:
@@ -90,7 +103,7 @@ def _wanted(entry: dict[str, Any], found: tuple[bytes, int] | None) -> tuple[byt
         return entry["secret"].encode(), mode
     octets = entry.get("random_octets")
     if octets is None:
-        raise MobilityError(f"files: {entry['path']} has no content; give content, secret or random_octets")
+        raise MobilityError(f"files: {entry['path']} has no content; give content, secret, random_octets or directory_of")
     if not 16 <= octets <= 1024:
         raise MobilityError(f"files: {entry['path']} has random_octets {octets}; use 16 to 1024")
     return (found[0] if found and found[0].strip() else secrets.token_hex(octets).encode() + b"\n"), mode

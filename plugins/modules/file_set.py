@@ -35,8 +35,12 @@ options:
           - Makes a secret of that many random octets, 16 to 1024, in hexadecimal, where the file is missing or empty.
           - A secret that is there stays.
         type: int
+      directory_of:
+        description:
+          - The path is a directory, which belongs to this user with all it holds. A name, or a number that stands for the group, too.
+        type: str
       mode:
-        description: Permissions in octal, as a string.
+        description: Permissions of a file in octal, as a string.
         type: str
         default: "0644"
   state:
@@ -59,6 +63,8 @@ EXAMPLES = r"""
       - path: /etc/demo/token
         secret: "{{ demo_token }}"
         mode: "0600"
+      - path: /var/lib/demo
+        directory_of: demo
 """
 
 RETURN = r"""

@@ -28,8 +28,9 @@ BIN = Path(sys.executable).parent
 STATE = Path("/run/closedloop")
 CORRESPONDENT = "cn"
 VISITED = ("visited1", "visited2")
-_LIMITED = ["net_admin", "net_raw"]
-_CAPABILITIES = {"ha-b": [], "ha-pp": _LIMITED, "mobile-node": _LIMITED}
+_BECOME_USER = ["setgid", "setpcap", "setuid"]
+_NETWORK = ["net_admin", "net_raw", *_BECOME_USER]
+_CAPABILITIES = {"ha-b": _BECOME_USER, "ha-pp": _NETWORK, "mobile-node": _NETWORK}
 _WATCHED = {
     "ha-b": ["ha-b.yml", "tls/server.pem", "link.token", "api.token"],
     "ha-pp": ["ha-pp.yml"],

@@ -77,7 +77,7 @@ class Suite:
     def watch(self) -> None:
         """From here on nothing may be served twice and nothing acknowledged may be lost."""
         lab = self.lab
-        self._streams = {lab.home_address(node): EventStream(lab.state / node / "events.jsonl") for node in lab.mobile_nodes}
+        self._streams = {lab.home_address(node): EventStream(lab.state / node / "state/events.jsonl") for node in lab.mobile_nodes}
         probe = lab.namespace(PROBE_HOST)
         netns.run({"namespaces": [{"name": probe, "sysctls": {}}], "state": "present", "grace_ms": 100}, check_mode=False)
         interface = {
@@ -142,7 +142,7 @@ class Suite:
     def _database_of_the_dead(self) -> None:
         """What was acknowledged before is in the file, without help by an HA-B."""
         self._follow()
-        self._nothing_lost(durable(self.lab.state / "ha-b/bindings.sqlite"), "the database of the killed HA-B")
+        self._nothing_lost(durable(self.lab.state / "ha-b/state/bindings.sqlite"), "the database of the killed HA-B")
         self.durable_checks += 1
 
     def batch(self, *, by_playbook: bool) -> None:

@@ -21,6 +21,8 @@ class User:
     @classmethod
     def from_value(cls, value: str | int) -> User:
         """A name with its first group; a number with the group of that number. Raises ValueError that names the remedy."""
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
+            value = int(value)
         if isinstance(value, int):
             if not 1 <= value <= LARGEST:
                 raise ValueError(f"{value} is no unprivileged user; give a number from 1 to {LARGEST}")
