@@ -72,7 +72,7 @@ def home_agent_info(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     found: list[dict[str, Any]] = []
 
     def met() -> tuple[bool, str]:
-        agents = api.get("/v1/home-agents")["home_agents"]
+        agents = api.pages("/v1/home-agents", "home_agents")
         found[:] = [agent for agent in agents if name in (None, agent["name"])]
         return _agent_condition(condition, found), _agents_text(name, found)
 
@@ -196,7 +196,7 @@ def home_agent(params: dict[str, Any], *, check_mode: bool) -> Outcome:
 
 
 def _agent(api: BackendApi, name: str) -> dict[str, Any] | None:
-    return next((agent for agent in api.get("/v1/home-agents")["home_agents"] if agent["name"] == name), None)
+    return next((agent for agent in api.pages("/v1/home-agents", "home_agents") if agent["name"] == name), None)
 
 
 def _already(found: dict[str, Any], state: str) -> bool:

@@ -54,8 +54,8 @@ def completed(module: Module, regions: dict[str, Any], home_network: dict[str, A
 
 
 def ha_pp_configuration(module: Module, backend: dict[str, Any], user: str | int, settings: dict[str, Any]) -> dict[str, Any]:
-    """Configuration file of an HA-PP on a host with the interfaces `uplink` and `home`, which becomes `user`; `settings` are further fields,
-    or other values.
+    """Configuration file of an HA-PP on a host with the interfaces `uplink` and `home`, which becomes `user`; `settings` are further
+    fields, or other values.
 
     Made here and not from variables: each of the sixty templates would cost a failover one to two milliseconds."""
     configuration = {

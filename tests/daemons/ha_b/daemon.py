@@ -71,6 +71,7 @@ class Daemon:
             **changes,
         }
         self.log = directory / "ha-b.log"
+        self.environment: dict[str, str] | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.link_port = self.http_port = 0
 
@@ -80,7 +81,11 @@ class Daemon:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "closedloop_nf.ha_b.main", "--config", str(file)], stdout=log, stderr=log, cwd="/"
+                [sys.executable, "-m", "closedloop_nf.ha_b.main", "--config", str(file)],
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=self.environment,
             )
         if wait:
             line = self.until(lambda: self.find("serving", begin))

@@ -108,6 +108,10 @@ async def test_every_operation_answers_as_the_document_says(daemon: Daemon) -> N
         ("b", "ready", "active"),
         ("s", "ready", "standby"),
     ]
+    page = await ask("GET", "/v1/home-agents?limit=2")
+    assert ([agent["name"] for agent in page["home_agents"]], page["next"]) == (["a", "b"], "b")
+    page = await ask("GET", "/v1/home-agents?limit=2&cursor=b")
+    assert ([agent["name"] for agent in page["home_agents"]], page["next"]) == (["s"], None)
     assert (await ask("GET", "/v1/home-agents/a"))["counters"]["binding_updates_received"] > 0
     await ask("GET", "/v1/home-agents/x", status=404)
     assert (await ask("POST", "/v1/home-agents/a/switch", {"to": "b", "count": 2}, status=202))["bindings"] == 2
@@ -151,6 +155,7 @@ async def test_every_operation_answers_as_the_document_says(daemon: Daemon) -> N
         ("GET", "/v1/bindings?limit=1001", None, "limit"),
         ("GET", "/v1/bindings?limit=x", None, "limit"),
         ("GET", "/v1/bindings?cursor=x", None, "cursor"),
+        ("GET", "/v1/home-agents?limit=0", None, "limit"),
         ("GET", "/v1/bindings?care_of_address=1.2.3.4", None, "care_of_address"),
         ("GET", "/v1/bindings/x", None, "home_address"),
         ("GET", "/v1/events?timeout_s=61", None, "timeout_s"),

@@ -44,12 +44,12 @@ class FakeBackend:
             self.requests.append((method, url.path, body))
         match [method, *url.path.strip("/").split("/")[1:]]:
             case ["GET", "home-agents"]:
-                answer = {"home_agents": [dict(agent) for agent in self.agents]}
+                answer = self._page("home_agents", "name", self.agents, _query(url.query))
                 if self.after_reads:
                     self.after_reads.pop(0)()
                 return 200, answer
             case ["GET", "bindings"]:
-                return 200, self._page({key: values[0] for key, values in parse_qs(url.query).items()})
+                return 200, self._page("bindings", "home_address", self.bindings, _query(url.query))
             case ["GET", "bindings", home]:
                 found = next((row for row in self.bindings if row["home_address"] == home), None)
                 return (200, found) if found else _problem(404, "not_found", "home_address", "no binding of this home address")
@@ -71,12 +71,15 @@ class FakeBackend:
                 return 200, {}
         return _problem(404, "not_found", "", "no such path")
 
-    def _page(self, query: dict[str, str]) -> dict[str, Any]:
-        rows = [
-            row for row in self.bindings if query.get("owner") in (None, row["owner"]) and row["home_address"] > query.get("cursor", "")
-        ]
-        page = rows[: min(2, int(query["limit"]))]
-        return {"bindings": page, "next": page[-1]["home_address"] if len(rows) > len(page) else None}
+    def _page(self, kind: str, key: str, known: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+        """Two rows at a time."""
+        rows = [row for row in known if query.get("owner") in (None, row.get("owner")) and row[key] > query.get("cursor", "")]
+        page = [dict(row) for row in sorted(rows, key=lambda row: str(row[key]))[: min(2, int(query["limit"]))]]
+        return {kind: page, "next": page[-1][key] if len(rows) > len(page) else None}
+
+
+def _query(text: str) -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(text).items()}
 
 
 def _problem(status: int, code: str, field: str, message: str) -> tuple[int, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +97,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         ({"path": "/tmp/closedloop-never-was", "mode": "0600"}, "has no content"),
         ({"path": "/tmp/closedloop-never-was", "random_octets": 4, "mode": "0600"}, "use 16 to 1024"),
         ({"path": "/tmp", "content": "x"}, "is not a regular file"),
+        ({"path": "/dev/null", "directory_of": "65532"}, "is not a directory"),
+        ({"path": "/tmp/closedloop-never-was", "directory_of": "nobody-of-this-name"}, "no such user"),
     ],
 )
 def test_a_wrong_entry_is_named(entry: dict[str, Any], message: str) -> None:
     with pytest.raises(MobilityError, match=message):
         _run(entry, check_mode=True)
+
+
+def test_a_directory_of_a_user_is_made_with_all_above_it_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    me = pwd.getpwuid(os.getuid()).pw_name
+    entry = {"path": str(tmp_path / "daemon/state"), "directory_of": me}
+    assert _run(entry, check_mode=True).changed
+    assert not (tmp_path / "daemon").exists()
+    assert _run(entry).values["changed_paths"] == [entry["path"]]
+    (tmp_path / "daemon/state/kept").write_text("x", encoding="utf-8")
+    assert not _run(entry).changed
+    assert (tmp_path / "daemon/state/kept").read_text(encoding="utf-8") == "x"

@@ -44,7 +44,14 @@ OPERATIONS = (
     ),
     Operation("GET", "/v1/bindings/{home_address}", "getBinding", "One binding", {200: t.BindingView}),
     Operation("DELETE", "/v1/bindings/{home_address}", "deleteBinding", "Remove a binding; every HA-PP is told", {200: t.Removed}),
-    Operation("GET", "/v1/home-agents", "listHomeAgents", "All HA-PPs known", {200: t.HomeAgentList}),
+    Operation(
+        "GET",
+        "/v1/home-agents",
+        "listHomeAgents",
+        "HA-PPs by name",
+        {200: t.HomeAgentPage},
+        query={"limit": _LIMIT, "cursor": ({"type": "string"}, "`next` of the page before.")},
+    ),
     Operation("GET", "/v1/home-agents/{name}", "getHomeAgent", "One HA-PP", {200: t.HomeAgentView}),
     Operation("DELETE", "/v1/home-agents/{name}", "forgetHomeAgent", "Forget a stopped HA-PP without bindings", {200: t.Removed}),
     Operation(

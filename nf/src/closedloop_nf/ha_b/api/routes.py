@@ -72,9 +72,9 @@ class Api:
 
     # --- home agents -------------------------------------------------------------------------------------------------
 
-    async def listHomeAgents(self, _: web.Request) -> web.Response:
-        mono = now().mono
-        return _json(t.HomeAgentList([views.home_agent(self._world, agent, mono) for _, agent in sorted(self._world.agents.items())]))
+    async def listHomeAgents(self, request: web.Request) -> web.Response:
+        limit = _integer(request, "limit", 100, 1, 1000)
+        return _json(views.home_agents(self._world, request.query.get("cursor"), limit, now().mono))
 
     async def getHomeAgent(self, request: web.Request) -> web.Response:
         agent = self._world.agents.get(request.match_info["name"])

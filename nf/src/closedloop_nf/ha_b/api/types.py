@@ -58,8 +58,9 @@ class HomeAgentView(msgspec.Struct):
     lingering: Annotated[int, Meta(description="Mobile nodes that moved to another HA-PP and whose packets under way it still forwards.")]
 
 
-class HomeAgentList(msgspec.Struct):
+class HomeAgentPage(msgspec.Struct):
     home_agents: list[HomeAgentView]
+    next: Annotated[str | None, Meta(description="Cursor of the next page; null on the last one.")]
 
 
 class MobileNodeView(msgspec.Struct):

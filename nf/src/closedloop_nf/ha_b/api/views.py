@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from closedloop_nf.ha_b.api.types import (
     BindingPage,
@@ -13,6 +13,7 @@ from closedloop_nf.ha_b.api.types import (
     EventView,
     Flag,
     HomeAgentCondition,
+    HomeAgentPage,
     HomeAgentView,
     MobileNodePage,
     MobileNodeView,
@@ -21,6 +22,8 @@ from closedloop_nf.ha_b.event_log import Entry
 from closedloop_nf.ha_b.world import HomeAgentState, Phase, World
 from closedloop_nf.link.messages import Binding
 from closedloop_nf.runtime.addresses import to_text
+
+K = TypeVar("K", bytes, str)
 
 _FLAGS: Final[tuple[tuple[Flag, int], ...]] = (("A", 0x8000), ("H", 0x4000), ("L", 0x2000), ("K", 0x1000))
 
@@ -39,9 +42,9 @@ def binding(row: Binding) -> BindingView:
     )
 
 
-def _page(addresses: Iterable[bytes], cursor: bytes | None, limit: int) -> tuple[list[bytes], bytes | None]:
-    """The `limit` lowest addresses after the cursor, and the cursor of the next page."""
-    chosen = heapq.nsmallest(limit + 1, (address for address in addresses if cursor is None or address > cursor))
+def _page(keys: Iterable[K], cursor: K | None, limit: int) -> tuple[list[K], K | None]:
+    """The `limit` lowest keys after the cursor, and the cursor of the next page."""
+    chosen = heapq.nsmallest(limit + 1, (key for key in keys if cursor is None or key > cursor))
     return chosen[:limit], chosen[limit - 1] if len(chosen) > limit else None
 
 
@@ -59,6 +62,11 @@ def mobile_nodes(world: World, cursor: bytes | None, limit: int) -> MobileNodePa
 def mobile_node(world: World, home_address: bytes) -> MobileNodeView:
     row = world.bindings.committed.get(home_address)
     return MobileNodeView(to_text(home_address), sorted(world.keys.get(home_address, {})), row is not None and row.lifetime_s > 0)
+
+
+def home_agents(world: World, cursor: str | None, limit: int, mono: float) -> HomeAgentPage:
+    page, following = _page(world.agents, cursor, limit)
+    return HomeAgentPage([home_agent(world, world.agents[name], mono) for name in page], following)
 
 
 def home_agent(world: World, agent: HomeAgentState, mono: float) -> HomeAgentView:
