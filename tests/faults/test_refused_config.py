@@ -42,6 +42,9 @@ WRONG = {
     "HA-PP, missing token": Wrong("ha-pp", ("backend", "token_file"), "none.token", "backend.token_file", "create it, mode 0600"),
     "HA-PP, token that others can read": Wrong("ha-pp", ("backend", "token_file"), "open.token", "backend.token_file", "chmod 0600"),
     "HA-PP, authority that is none": Wrong("ha-pp", ("backend", "tls", "ca"), "secret.token", "backend.tls.ca", "PEM"),
+    "HA-PP, unknown user": Wrong("ha-pp", ("user",), "nobody-of-this-name", "user", "give the name of one, or a number"),
+    "HA-B, root": Wrong("ha-b", ("user",), "root", "user", "give an unprivileged user"),
+    "MN, root's number": Wrong("mobile-node", ("user",), 0, "user", "give a number from 1"),
     "HA-B, prefix with host bits": Wrong("ha-b", ("home_prefixes", 0), "2001:db8:100::1/64", "home_prefixes[0]", "host bits|write|/64"),
     "HA-B, no prefix": Wrong("ha-b", ("home_prefixes",), [], "home_prefixes", "at least|1"),
     "HA-B, shared address elsewhere": Wrong(

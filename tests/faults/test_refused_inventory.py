@@ -66,6 +66,8 @@ WRONG = {
     ),
     "home address twice": Wrong(MN2, ("mobile_node_home_address",), "2001:db8:100::1001", ("mn2", "home address", "its own")),
     "home address missing": Wrong(MN2, ("mobile_node_home_address",), ABSENT, ("mn2", "mobile_node_home_address", "required|undefined")),
+    "function as root": Wrong(FUNCTIONS, ("vf_module_user",), "root", ("VF module ha-pp-a", "user: ", "give an unprivileged user")),
+    "unknown user": Wrong(MN2, ("mobile_node_user",), "nobody-of-this-name", ("host mn2", "user: ", "give the name of one")),
     "reserved SPI": Wrong(MN2, ("mobile_node_spi",), 255, ("host mn2", "spi", "use 256 to 4294967295")),
 }
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from contextlib import suppress
 
+import pytest
+from closedloop_nf.kernel.errors import KernelError
 from closedloop_nf.kernel.home_agent import KernelHomeAgent
 from closedloop_nf.kernel.mobile_node import KernelMobileNode
 from closedloop_nf.kernel.sockets import MOBILITY_HEADER, Icmpv6Socket, MobilitySocket, PacketSender, ReceivedMobility
@@ -51,6 +55,32 @@ def test_the_home_agent_receives_plain_messages_and_those_behind_a_home_address_
     assert got[2] == ReceivedMobility(care_of, agent, home, None, solicitation, region, ICMPV6)
     assert got[3] == ReceivedMobility(care_of, agent, home, None, b"datagram", region, 17)
     sock.close()
+    sender.close()
+
+
+def test_a_socket_that_can_no_longer_receive_is_found_and_new_ones_receive_again(bed: Bed, home_agent: KernelHomeAgent) -> None:
+    with bed.inside("ha"):
+        sock = MobilitySocket("home_agent")
+    with bed.inside("mn"):
+        sender = PacketSender()
+    care_of, agent = octets(CARE_OF), octets(HOME_AGENT)
+    packet = build_packet(care_of, agent, MOBILITY_HEADER, mobility.seal(UPDATE, care_of, agent))
+    for broken in range(2):
+        for how in (lambda one: socket.socket(fileno=os.dup(one)).shutdown(socket.SHUT_RD), os.close):
+            assert sender.send(packet)
+            assert len(collect(sock, 1)) == 1
+            sock.check()
+            with suppress(OSError):  # `not connected` comes after it has been shut down
+                how(sock.filenos()[broken])
+            with pytest.raises(KernelError, match="can no longer receive"):
+                sock.check()
+            with pytest.raises(KernelError, match="can no longer receive"):
+                sock.recv_batch()
+            with bed.inside("ha"):
+                sock.reopen()
+    sock.close()
+    with pytest.raises(KernelError, match="closed"):
+        sock.check()
     sender.close()
 
 

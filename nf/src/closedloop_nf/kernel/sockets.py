@@ -110,10 +110,10 @@ class MobilitySocket:
 
     def check(self) -> None:
         """See that all can receive: none shut down, failed, or closed. Raises KernelError."""
+        if not self._sockets:
+            raise KernelError(errno.EBADF, "the raw sockets are closed")
         poll = select.poll()
         for sock, _ in self._sockets:
-            if sock.fileno() < 0:
-                raise KernelError(errno.EBADF, "a raw socket is closed")
             poll.register(sock.fileno(), select.POLLRDHUP)
         for _, happened in poll.poll(0):
             names = [name for name in ("POLLERR", "POLLHUP", "POLLNVAL", "POLLRDHUP") if happened & getattr(select, name)]

@@ -90,7 +90,7 @@ class TlsClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class HttpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a function answers HTTP and who may ask. /healthz and /readyz are open, everything else needs the token or the certificate."""
+    """Where a function answers HTTP and who may ask. /healthz and /readyz are open, all else needs the token where one is set."""
 
     address: Annotated[Address, msgspec.Meta(description="IPv6 address to listen at; ::1 where none is given.")] = msgspec.field(
         default_factory=lambda: Address(bytes(15) + b"\x01")
