@@ -146,9 +146,7 @@ def from_arguments(arguments: Mapping[str, Any]) -> SourceConfig:
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
-            raise FileError(
-                NOT_A_FILE, name, "is no text, number, truth value, list or mapping; leave it out"
-            ) from None
+            raise FileError(NOT_A_FILE, name, "is no text, number, truth value, list or mapping; leave it out") from None
     text = json.dumps(dict(arguments))
     return resolve(files.parse(text, SourceConfig, NOT_A_FILE), Path.cwd())
 
