@@ -172,6 +172,7 @@ class PacketProcessor:
         self.messages: list[m.ToPacketProcessor] = []
         self.rows: dict[bytes, m.Binding] = {}
         self.keys: dict[tuple[bytes, int], bytes] = {}
+        self.lingering = 3
         self.closed = asyncio.Event()
         self._arrived = asyncio.Event()
         self._encoder = Encoder()
