@@ -222,8 +222,9 @@ class Sessions:
 
     def _judge_ready(self, session: Session) -> None:
         ready = session.phase is Phase.SYNCED and session.socket_open
-        if ready != session.ready:
-            session.ready = ready
+        untold = session.phase is Phase.SYNCED and session.beaten and not session.judged
+        if ready != session.ready or untold:
+            session.ready, session.judged = ready, True
             self._world.notify("ready" if ready else "not_ready", session.name, epoch=session.epoch)
             self._ownership.settle()
 

@@ -48,6 +48,8 @@ class Session:
     """A heartbeat has come."""
     socket_open: bool = False
     ready: bool = False
+    judged: bool = False
+    """It was said whether it is ready: also of one that comes without its socket."""
     writable: bool = True
     snapshot: deque[bytes] = field(default_factory=deque)
     """Home addresses still to be sent."""

@@ -272,3 +272,15 @@ def test_the_home_agents_list_follows_who_is_ready() -> None:
     bench.clear()
     bench.beat(a)
     assert not bench.sent(a, m.HomeAgents), "told on change only"
+
+
+def test_a_session_that_begins_without_its_socket_is_told_of_once() -> None:
+    bench = Bench()
+    conn = bench.open()
+    bench.hello(conn, "a")
+    bench.run_due()
+    bench.say(conn, m.Synced(0))
+    assert not bench.events("not_ready")
+    bench.beat(conn, open=False)
+    bench.beat(conn, open=False)
+    assert len(bench.events("not_ready")) == 1
