@@ -25,6 +25,9 @@ ATTRIBUTES: Final = {
 """Keys of A&AI, ONAP's inventory, that an event may carry in `alarmAdditionalInformation` or `additionalFields`, and our names for them.
 `region` is what HA-B and HA-PP say."""
 
+REMOVED: Final = "homeAgentRemoved"
+"""`changeType` by which HA-B tells that an HA-PP was taken out of its list."""
+
 MAX_INTERVAL_S: Final = 86_400.0
 Interval = Annotated[float, msgspec.Meta(ge=0, le=MAX_INTERVAL_S)]
 
@@ -43,6 +46,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid
     """`lastEpochMicrosec`: the moment this record tells of, by the sender's clock."""
     attributes: dict[Name, Name] = {}
     """Values of ATTRIBUTES."""
+    own: bool = False
+    """The source tells it of itself."""
 
     @property
     def identity(self) -> str:
@@ -81,7 +86,11 @@ class OutOfService(Record, frozen=True, tag="out_of_service"):
     """`stateChange` by which a function tells of itself that it stops: no heartbeat of it is to be expected."""
 
 
-AnyRecord: TypeAlias = FaultRaised | FaultCleared | Measurement | Heartbeat | OutOfService
+class Removed(Record, frozen=True, tag="removed"):
+    """`notification` of HA-B that an HA-PP is no more: somebody has taken it away for good."""
+
+
+AnyRecord: TypeAlias = FaultRaised | FaultCleared | Measurement | Heartbeat | OutOfService | Removed
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -132,8 +141,12 @@ def _from_event(event: Any) -> AnyRecord | Rejected:
             return _heartbeat(_header(header), fields if isinstance(fields, dict) else {})
         case "stateChange":
             return _state_change(header, _object(event, "stateChangeFields"))
+        case "notification":
+            return _notification(header, _object(event, "notificationFields"))
         case str():
-            return Rejected("commonEventHeader.domain: analytics uses fault, measurement, heartbeat and stateChange", other=True)
+            return Rejected(
+                "commonEventHeader.domain: analytics uses fault, measurement, heartbeat, stateChange and notification", other=True
+            )
     raise _Refusal("commonEventHeader.domain: expected text")
 
 
@@ -171,6 +184,12 @@ def _state_change(header: dict[str, Any], fields: dict[str, Any]) -> OutOfServic
     return OutOfService(**_header(header), attributes=_attributes(fields.get("additionalFields")))
 
 
+def _notification(header: dict[str, Any], fields: dict[str, Any]) -> Removed | Rejected:
+    if fields.get("changeType") != REMOVED:
+        return Rejected("notificationFields: analytics uses the removal of a function", other=True)
+    return Removed(**_header(header), attributes=_attributes(fields.get("additionalFields")))
+
+
 def _header(header: dict[str, Any]) -> dict[str, Any]:
     return {
         "source": _name(header, "sourceName", "commonEventHeader"),
@@ -178,6 +197,7 @@ def _header(header: dict[str, Any]) -> dict[str, Any]:
         "sequence": _count(header, "sequence"),
         "start_us": _count(header, "startEpochMicrosec"),
         "time_us": _count(header, "lastEpochMicrosec"),
+        "own": header.get("reportingEntityName") == header.get("sourceName"),
     }
 
 

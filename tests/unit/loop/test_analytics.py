@@ -9,7 +9,7 @@ from closedloop_loop.analytics.engine import Analytics, StateError, restore
 from closedloop_loop.clock import Instant
 from closedloop_loop.onset import Onset
 from closedloop_loop.policy.model import Policy
-from closedloop_loop.records import AnyRecord, OutOfService
+from closedloop_loop.records import AnyRecord, OutOfService, Removed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,6 +149,38 @@ def test_a_source_that_is_forgotten_is_abated_and_not_watched() -> None:
     assert [message.status for message in watch.analytics.forget("ha-pp-a", at(6))] == ["ABATED"]
     watch.until(100)
     assert watch.told == [(3, "ONSET", "ha-pp-a")]
+
+
+def removed(source: str, seconds: float) -> Removed:
+    return Removed(source=source, event_id=f"n{seconds}", sequence=0, start_us=us(seconds), time_us=us(seconds))
+
+
+def test_a_source_that_was_removed_is_abated_and_not_missed() -> None:
+    watch = Watch(policy(SILENT))
+    watch.see(0, heartbeat(0))
+    watch.until(100)
+    watch.see(100, removed("ha-pp-a", 100))
+    assert [status for _, status, _ in watch.told] == ["ONSET", "ABATED"]
+    watch.until(1000)
+    assert len(watch.told) == 2
+
+
+def test_what_a_removed_source_had_sent_may_come_late_also_after_a_crash() -> None:
+    watch = Watch(policy(SILENT))
+    watch.see(0, heartbeat(0))
+    watch.see(1, removed("ha-pp-a", 1))
+    watch.crash(2)
+    late = msgspec.structs.replace(heartbeat(0.9), own=True)
+    watch.see(3, late)
+    watch.until(1000)
+    assert watch.told == []
+
+
+def test_another_source_under_a_removed_ones_name_is_watched() -> None:
+    watch = Watch(policy(FAULT))
+    watch.see(1, removed("ha-pp-a", 1))
+    watch.see(2, raised(2))
+    assert [status for _, status, _ in watch.told] == ["ONSET"]
 
 
 def test_a_sender_whose_clock_steps_back_is_not_lost() -> None:

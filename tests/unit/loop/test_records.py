@@ -10,7 +10,18 @@ from typing import Any
 import msgspec
 import pytest
 from closedloop_loop.names import FIGURE_PATTERN, NAME_PATTERN
-from closedloop_loop.records import FaultCleared, FaultRaised, Heartbeat, Measurement, OutOfService, Rejected, decode, encode, from_event
+from closedloop_loop.records import (
+    FaultCleared,
+    FaultRaised,
+    Heartbeat,
+    Measurement,
+    OutOfService,
+    Rejected,
+    Removed,
+    decode,
+    encode,
+    from_event,
+)
 from closedloop_nf.runtime.clock import Instant
 from closedloop_nf.ves import records as sender
 from closedloop_nf.ves.author import Author, Memory
@@ -152,6 +163,15 @@ def test_a_function_that_says_it_stops_is_not_expected_to_send_heartbeats() -> N
     fields = {"oldState": "inService", "newState": "outOfService", "stateInterface": "x"}
     assert isinstance(from_event(event("stateChange", fields, reportingEntityName="ha-pp-a")), OutOfService)
     assert isinstance(from_event(event("stateChange", fields)), Rejected)  # said by another: that is a loss, and a fault tells it
+
+
+def test_of_notifications_only_a_removal_is_used() -> None:
+    removal = from_event(event("notification", {"changeIdentifier": "ha-pp-a", "changeType": "homeAgentRemoved"}))
+    assert isinstance(removal, Removed)
+    assert (removal.source, removal.own) == ("ha-pp-a", False)
+    other = from_event(event("notification", {"changeIdentifier": "ha-pp-a", "changeType": "homeAgentStopped"}))
+    assert isinstance(other, Rejected)
+    assert other.other
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -26,11 +26,14 @@ from closedloop_loop.analytics.threshold import ThresholdDetector
 from closedloop_loop.clock import Instant
 from closedloop_loop.onset import Onset
 from closedloop_loop.policy import model
-from closedloop_loop.records import AnyRecord, FaultCleared, FaultRaised, Heartbeat, Measurement, OutOfService
+from closedloop_loop.records import AnyRecord, FaultCleared, FaultRaised, Heartbeat, Measurement, OutOfService, Removed
 
 DUMP_VERSION: Final = 1
 SAME_MOMENT_S: Final = 1e-5
 """A timer that rings this much early has rung; the sum of two floats is not exact."""
+LATE_S: Final = 10.0
+"""How late an event may come that its source sent before it was removed: twice as long as a function waits for an answer. A source that
+comes under the same name is heard from then on, except by what others tell of it."""
 MAX_REMEMBERED_SOURCES: Final = 20_000
 
 AnyDetector: TypeAlias = Detector[Any, Any]
@@ -51,6 +54,7 @@ class _Dump(msgspec.Struct):
     t: float
     wall: float
     loops: dict[str, _LoopDump]
+    buried: dict[str, float] = {}
 
 
 class Analytics:
@@ -68,6 +72,8 @@ class Analytics:
         self._timers: list[tuple[float, str, str]] = []
         """Heap of (t, loop, key); an entry may be early, as a deadline that moves away leaves its entry where it is."""
         self._armed: dict[tuple[str, str], float] = {}
+        self._buried: dict[str, float] = {}
+        """Sources that were removed, and until when something that they had sent may still come."""
 
     @property
     def refused(self) -> int:
@@ -78,6 +84,11 @@ class Analytics:
         """Take in one record; what is due by now is told first."""
         told = self.tick(now)
         t = now.mono + self._offset
+        if isinstance(record, Removed):
+            self._bury(record.source, t)
+            return told + self.forget(record.source, now)
+        if record.own and t < self._buried.get(record.source, t):
+            return told
         for name, detector in self._by_kind[type(record)]:
             if (key := detector.key(record)) is not None and self._scoped(name, record.source):
                 told += detector.handle(key, record, t, now)
@@ -120,7 +131,11 @@ class Analytics:
             name: _LoopDump(essence(found.condition), _open(found.subjects.values()), msgspec.Raw(msgspec.json.encode(found.subjects)))
             for name, found in self._detectors.items()
         }
-        return msgspec.json.encode(_Dump(DUMP_VERSION, now.mono + self._offset, now.wall, loops))
+        return msgspec.json.encode(_Dump(DUMP_VERSION, now.mono + self._offset, now.wall, loops, self._buried))
+
+    def _bury(self, source: str, t: float) -> None:
+        self._buried = {name: until for name, until in self._buried.items() if t < until}
+        self._buried[source] = t + LATE_S
 
     def _scoped(self, name: str, source: str) -> bool:
         known = self._in_scope.get((name, source))
@@ -149,6 +164,7 @@ def restore(policy: model.Policy, data: bytes, now: Instant) -> tuple[Analytics,
             raise StateError(f"state of analytics has version {dump.version}, this release knows {DUMP_VERSION}; start without it")
         analytics = Analytics(policy, now, dump.t + max(0.0, now.wall - dump.wall))
         t = now.mono + analytics._offset
+        analytics._buried = dump.buried
         told = []
         for name, saved in dump.loops.items():
             detector = analytics._detectors.get(name)
