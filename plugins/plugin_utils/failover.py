@@ -26,9 +26,10 @@ def plan(
     are "": then what has failed is found, and a region chosen.
 
     failed       name of the VF module that is to go
-    alive        whether it still works: then it hands over in order
+    alive        whether its process lives, with or without its raw socket: then it hands over in order
     successor    the VF module that serves next
     deploy       whether the successor has to be deployed for it; else it is a standby that HA-B promotes
+    awaited      whether it has yet to serve
     standby      the VF module to be deployed afterwards, so that there is a standby again; {} where none is wanted
     abandoned    name of the successor that an earlier attempt has begun with elsewhere and that is not ready; "" where there is none
     """
@@ -43,20 +44,23 @@ def plan(
         )
     if region and region not in regions:
         raise AnsibleFilterError(f"failover_region: there is no region {region!r}; name one of {sorted(regions)}")
-    if _replaced(gone, present, declared, redundancy):
+    if gone not in seen and _replaced(gone, present, declared, redundancy):
         return {}
     abandoned = _abandoned(gone, region, present, seen)
     if abandoned:
         placement = {name: {**entry, "replaces": ""} if name == abandoned else entry for name, entry in placement.items()}
         present = {name: entry for name, entry in present.items() if name != abandoned}
-    common = {"failed": gone, "alive": seen.get(gone, {}).get("state") == "ready", "abandoned": abandoned}
+    common = {"failed": gone, "alive": gone in seen and seen[gone]["state"] not in GONE, "abandoned": abandoned}
     standby = _standby(gone, present, seen)
     if standby is None:
         target = region or _other_region(placement[gone]["region"], regions)
-        return {**common, "successor": successor(gone, target, declared, placement, "standby"), "deploy": True, "standby": {}}
+        made = successor(gone, target, declared, placement, "standby")
+        return {**common, "successor": made, "deploy": True, "awaited": _awaited(gone, made, seen), "standby": {}}
     target = region or _other_region(standby["region"], regions)
-    following = _next_standby(gone, target, declared, placement) if redundancy == "standby" else {}
-    return {**common, "successor": standby, "deploy": False, "standby": following}
+    others = sum(name != gone for name in present)
+    wanted = redundancy == "standby" and others < len(declared)
+    following = _next_standby(gone, target, declared, placement) if wanted else {}
+    return {**common, "successor": standby, "deploy": False, "awaited": _awaited(gone, standby, seen), "standby": following}
 
 
 def _unfinished(present: Placement) -> str:
@@ -74,7 +78,7 @@ def _replaced(failed: str, present: Placement, declared: list[Module], redundanc
 def _abandoned(failed: str, region: str, present: Placement, seen: dict[str, dict[str, Any]]) -> str:
     """Name of the successor in another region than the one that is now chosen, as an attempt there has failed."""
     begun = (name for name, entry in present.items() if entry.get("replaces") == failed and region and entry["region"] != region)
-    return next((name for name in begun if seen.get(name, {}).get("state") != "ready"), "")
+    return next((name for name in begun if seen.get(name, {}).get("state") != "ready" and not _in_place(seen.get(name))), "")
 
 
 def _gone(present: Placement, seen: dict[str, dict[str, Any]]) -> str:
@@ -84,15 +88,29 @@ def _gone(present: Placement, seen: dict[str, dict[str, Any]]) -> str:
 
 
 def _standby(failed: str, present: Placement, seen: dict[str, dict[str, Any]]) -> Module | None:
-    """A VF module that HA-B promotes, or has promoted, in the place of the failed one. None: a successor has to be deployed."""
+    """A VF module that HA-B promotes, or has promoted, in the place of the failed one. None: a successor has to be deployed.
+
+    One that HA-B has promoted counts before the one that an earlier attempt has deployed for it."""
     succeeded = not seen.get(failed, {}).get("serving")
     usable = [
         name
         for name in sorted(present)
         if name != failed and seen.get(name, {}).get("state") == "ready" and (succeeded or seen[name]["role"] == "standby")
     ]
-    begun = any(entry.get("replaces") == failed for entry in present.values())
+    begun = [name for name, entry in present.items() if entry.get("replaces") == failed]
+    heirs = [name for name in sorted(present) if name != failed and succeeded and _in_place(seen.get(name))]
+    if heirs and not set(begun) & set(heirs):
+        return present[heirs[0]]
     return None if begun or not usable else present[usable[0]]
+
+
+def _awaited(failed: str, successor: Module, seen: dict[str, dict[str, Any]]) -> bool:
+    return bool(seen.get(failed, {}).get("serving")) or not _in_place(seen.get(successor["name"]))
+
+
+def _in_place(agent: dict[str, Any] | None) -> bool:
+    """Whether it serves as far as HA-B is concerned. One whose raw socket is closed has an alert of its own, after this one."""
+    return agent is not None and agent["role"] == "active" and agent["state"] not in GONE
 
 
 def _other_region(region: str, regions: dict[str, Any]) -> str:

@@ -104,3 +104,34 @@ def test_another_active_one_does_not_stand_in_before_ha_b_has_given_it_the_bindi
 def test_unknown_names_are_refused(choice: dict[str, str], message: str) -> None:
     with pytest.raises(AnsibleFilterError, match=message):
         _plan(ONE, [_seen("ha-pp-a", "lost", "active")], **choice)
+
+
+def test_one_whose_socket_is_closed_hands_over_in_order() -> None:
+    plan = _plan(ONE, [_seen("ha-pp-a", "socket_closed", "active")], failed="ha-pp-a")
+    assert (plan["alive"], plan["deploy"]) == (True, True)
+
+
+def test_who_serves_in_its_place_already_is_the_successor_and_not_another_standby() -> None:
+    placement = {
+        "ha-pp-a": {**A, "state": "present"},
+        "ha-pp-b": {**B, "state": "present"},
+        "ha-pp-c": {**B, "name": "ha-pp-c", "state": "present"},
+    }
+    seen = [_seen("ha-pp-a", "ready", "standby"), _seen("ha-pp-b", "socket_closed", "active"), _seen("ha-pp-c", "stopped", "standby")]
+    plan = _plan(placement, seen, "standby", failed="ha-pp-c")
+    assert (plan["successor"]["name"], plan["deploy"], plan["awaited"]) == ("ha-pp-b", False, False)
+    assert plan["standby"] == {}
+
+
+def test_another_one_that_serves_meanwhile_counts_before_the_one_an_earlier_attempt_has_deployed() -> None:
+    placement = {**BOTH, "ha-pp-c": {**B, "name": "ha-pp-c", "state": "present", "replaces": "ha-pp-a"}}
+    seen = [_seen("ha-pp-a", "stopped", "standby"), _seen("ha-pp-b", "ready", "active"), _seen("ha-pp-c", "ready", "standby")]
+    plan = _plan(placement, seen, "standby", failed="ha-pp-a")
+    assert (plan["successor"]["name"], plan["deploy"], plan["standby"]) == ("ha-pp-b", False, {})
+
+
+def test_a_replaced_one_that_ha_b_still_lists_is_not_done_with() -> None:
+    placement = {"ha-pp-a": {**A, "state": "replaced"}, "ha-pp-b": {**B, "state": "present"}}
+    seen = [_seen("ha-pp-b", "ready", "active")]
+    assert _plan(placement, seen, failed="ha-pp-a") == {}
+    assert _plan(placement, [_seen("ha-pp-a", "stopped", "standby"), *seen], failed="ha-pp-a")["failed"] == "ha-pp-a"
