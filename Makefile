@@ -36,7 +36,7 @@ test-kernel: setup ## kernel code against throw-away namespaces
 test-daemons: setup ## the daemons as processes, with kill tests
 	@$(STAGES) daemons
 
-test-simulation: setup ## the cores under seeded faults
+test-simulation: setup ## the functions and the whole loop under seeded faults
 	@$(STAGES) simulation
 
 sanity: setup ## ansible-test sanity and units on the built artifact
@@ -57,7 +57,7 @@ format: setup ## let ruff lay out the Python files
 reference: setup ## write what is generated anew: docs/reference/, tests/sanity/ignore-2.19.txt
 	@.venv/bin/python scripts/reference.py && .venv/bin/python scripts/sanity_ignores.py
 
-nightly: setup ## the simulation with new seeds until it is stopped
+nightly: setup ## the simulation, all kinds, with new seeds until it is stopped
 	@.venv/bin/python -m tests.simulation --forever
 
 clean: ## remove labs, processes, caches, reports and environments of this checkout

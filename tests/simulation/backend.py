@@ -6,9 +6,12 @@ have got through or not, as a whole; one that the disk refuses ends the process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from closedloop_nf.ha_b import actions, commands, core, inputs
+from closedloop_nf.ha_b.api import views
+from closedloop_nf.ha_b.api.types import HomeAgentView
 from closedloop_nf.ha_b.settings import Settings
 from closedloop_nf.ha_b.store.memory import MemoryStore
 from closedloop_nf.link.messages import Binding, SecurityAssociation
@@ -20,6 +23,9 @@ from tests.simulation.world import Clock, World
 
 if TYPE_CHECKING:
     from tests.simulation.packet_processor import Host
+
+QUICK_S = 0.004
+"""A commit of a good disk takes up to so long."""
 
 
 class Backend:
@@ -45,8 +51,14 @@ class Backend:
         self.process: Process | None = None
         self._streams: dict[int, Stream] = {}
         self.disk_full = False
-        self.commit_s = world.rng.choice([0.004, 0.004, 0.1, 1.5])
+        self.commit_s = world.rng.choice([QUICK_S, QUICK_S, 0.1, 1.5])
         """A commit takes up to so long; a slow disk makes large groups."""
+        self.began: Callable[[], None] = _nothing
+        self.ended: Callable[[], None] = _nothing
+        self.notified: Callable[[actions.Notify], None] = _nothing
+        """Who reports to a collector hears of these three."""
+        self.requested: dict[int, Callable[[actions.Reply | None], None]] = {}
+        """Who waits for an answer; None: HA-B is gone."""
         self._waiting: list[actions.Persist] = []
         self._under_way: list[actions.Persist] | None = None
         self._conn = 0
@@ -64,6 +76,7 @@ class Backend:
         self._waiting, self._under_way = [], None
         self.process = Process(self.world, self.clock, machine, self._apply)
         self.process.arm()
+        self.began()
 
     def kill(self) -> None:
         if self.process is None or not self.process.alive:
@@ -75,6 +88,10 @@ class Backend:
         for stream in self._streams.values():
             stream.close("backend", drop=self.world.rng.random() < 0.5)
         self._streams.clear()
+        self.ended()
+        requested, self.requested = self.requested, {}
+        for answer in requested.values():
+            answer(None)
 
     def pause(self) -> None:
         if self.process is not None and self.process.alive:
@@ -91,6 +108,23 @@ class Backend:
     def drain(self, name: str) -> None:
         if not self.settings.shared:
             self._command(commands.Drain(name))
+
+    # --- the operator's side -----------------------------------------------------------------------------------------
+
+    def ask(self, command: commands.Command, answer: Callable[[actions.Reply | None], None]) -> None:
+        """A request of the API."""
+        if self.process is None or not self.process.alive:
+            answer(None)
+            return
+        self.requested[self._request + 1] = answer
+        self._command(command)
+
+    def home_agents(self) -> list[HomeAgentView] | None:
+        """What the API lists; None where nobody answers."""
+        if self.process is None or not self.process.alive or self.process.paused:
+            return None
+        world = self.process.core.world
+        return [views.home_agent(world, agent, self.world.time) for _, agent in sorted(world.agents.items())]
 
     # --- what the invariants look at ---------------------------------------------------------------------------------
 
@@ -151,8 +185,12 @@ class Backend:
                 self._probe(process, action)
             case actions.Notify():
                 self.world.note(f"ha-b: {action.kind} {action.name} {action.details}")
+                self.notified(action)
             case actions.Reply():
                 self.world.note(f"ha-b answers the operator: {action.problem or 'done'} {action.message}")
+                answer = self.requested.pop(action.request, None)
+                if answer is not None:
+                    answer(action)
 
     def _write(self, process: Process) -> None:
         """Begin to commit all that waits."""
@@ -185,3 +223,7 @@ class Backend:
                 process.feed(inputs.ProbeResult(probe.name, probe.instance, not host.listening))
 
         self.world.after(rtt, answer)
+
+
+def _nothing(*_: Any) -> None:
+    """Nobody listens."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from tests.simulation.backend import QUICK_S
 
 if TYPE_CHECKING:
     from tests.simulation.history import History
@@ -13,7 +17,7 @@ class Faults:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self.count = 0
+        self.seen: Counter[str] = Counter()
 
     def plan(self, *, begin: float, end: float) -> None:
         world = self._history.world
@@ -32,15 +36,15 @@ class Faults:
             self._promote,
             self._drain,
         ]
-        self.count = world.rng.randint(1, 9)
-        for _ in range(self.count):
-            world.at(world.rng.uniform(begin, end), world.rng.choice(kinds))
+        for _ in range(world.rng.randint(1, 9)):
+            world.at(world.rng.uniform(begin, end), self._strike, world.rng.choice(kinds))
 
     def end(self) -> None:
         """Peace: everything runs, everything reaches everything, nobody moves."""
         history = self._history
         history.world.note("--- peace ---")
         history.conditions.calm()
+        history.backend.commit_s = QUICK_S
         history.backend.resume()
         history.backend.start()
         for host in history.hosts:
@@ -50,6 +54,10 @@ class Faults:
         for node in history.nodes:
             if node.process is None or not node.process.alive:
                 node.start()
+
+    def _strike(self, fault: Callable[[], None]) -> None:
+        self.seen[fault.__name__.lstrip("_")] += 1
+        fault()
 
     def _lasting(self) -> float:
         return self._history.world.rng.choice([0.05, 0.4, 1.0, 3.0, 6.0]) * self._history.world.rng.uniform(0.5, 1.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from closedloop_nf.ha_pp import events
@@ -34,10 +35,59 @@ class Outcome(NamedTuple):
 
     steps: int
     acknowledged: int
-    faults: int
+    seen: Counter[str]
+    """How often each kind of fault and of event came."""
 
 
-class History:
+class HomeLink:
+    """The home link as hosts and mobile nodes see it, and the way of packets. Whoever has one says who is there."""
+
+    world: World
+    network: Network
+    watch: Watch
+    nodes: list[Node]
+    _announced: dict[bytes, Host]
+
+    def announced(self, address: bytes, host: Host) -> None:
+        """A neighbour advertisement leaves only through an open gate."""
+        if host.kernel.lease_until > self.world.time:
+            self._announced[address] = host
+
+    def acknowledged(self, host: Host, action: events.SendMobility) -> None:
+        self.watch.acknowledgement(host, action)
+
+    def told(self, host: Host, rows: list[Binding]) -> None:
+        self.watch.told(host, rows)
+
+    def in_use(self, address: bytes) -> bool:
+        return any(node.home_address == address and node.at_home and node.link == 0 for node in self.nodes)
+
+    # --- packets -----------------------------------------------------------------------------------------------------
+
+    def from_mobile_node(self, node: Node, action: actions.SendMobility | actions.SendIcmpv6) -> None:
+        if isinstance(action, actions.SendMobility):
+            packet: events.Input = events.MobilityReceived(action.source, action.destination, action.home_address_option, action.payload)
+        else:
+            packet = events.Icmpv6Received(action.source, action.destination, action.home_address_option, action.payload)
+        self.network.send(action.destination, lambda: packet)
+
+    def _route(self, destination: bytes):  # type: ignore[no-untyped-def]
+        if destination == SHARED_ADDRESS:
+            holder = self._announced.get(destination)
+            return holder.receive if holder is not None and holder.kernel.address == destination else None
+        if destination == ANYCAST:
+            open_hosts = [host for host in self.hosts if destination in host.kernel.anycast and host.listening]
+            return self.world.rng.choice(open_hosts).receive if open_hosts else None
+        for host in self.hosts:
+            if host.address == destination:
+                return host.receive
+        for node in self.nodes:
+            if destination in (node.care_of_address, node.home_address if node.link == 0 else None):
+                return node.receive
+        return None
+
+
+class History(HomeLink):
     """Everything that takes part. `run` raises Broken (or whatever a core raised) with the step at which it happened."""
 
     def __init__(self, seed: int, *, trace: bool = False) -> None:
@@ -79,47 +129,7 @@ class History:
             if world.time >= deadline:
                 raise Broken(f"not converged {PEACE_S:.0f} s after the faults: {missing}")
             world.run(world.time + 0.5)
-        return Outcome(world.steps, self.watch.acknowledged, self.faults.count)
-
-    # --- the home link, as the hosts see it --------------------------------------------------------------------------
-
-    def announced(self, address: bytes, host: Host) -> None:
-        """A neighbour advertisement leaves only through an open gate."""
-        if host.kernel.lease_until > self.world.time:
-            self._announced[address] = host
-
-    def acknowledged(self, host: Host, action: events.SendMobility) -> None:
-        self.watch.acknowledgement(host, action)
-
-    def told(self, host: Host, rows: list[Binding]) -> None:
-        self.watch.told(host, rows)
-
-    def in_use(self, address: bytes) -> bool:
-        return any(node.home_address == address and node.at_home and node.link == 0 for node in self.nodes)
-
-    # --- packets -----------------------------------------------------------------------------------------------------
-
-    def from_mobile_node(self, node: Node, action: actions.SendMobility | actions.SendIcmpv6) -> None:
-        if isinstance(action, actions.SendMobility):
-            packet: events.Input = events.MobilityReceived(action.source, action.destination, action.home_address_option, action.payload)
-        else:
-            packet = events.Icmpv6Received(action.source, action.destination, action.home_address_option, action.payload)
-        self.network.send(action.destination, lambda: packet)
-
-    def _route(self, destination: bytes):  # type: ignore[no-untyped-def]
-        if destination == SHARED_ADDRESS:
-            holder = self._announced.get(destination)
-            return holder.receive if holder is not None and holder.kernel.address == destination else None
-        if destination == ANYCAST:
-            open_hosts = [host for host in self.hosts if destination in host.kernel.anycast and host.listening]
-            return self.world.rng.choice(open_hosts).receive if open_hosts else None
-        for host in self.hosts:
-            if host.address == destination:
-                return host.receive
-        for node in self.nodes:
-            if destination in (node.care_of_address, node.home_address if node.link == 0 else None):
-                return node.receive
-        return None
+        return Outcome(world.steps, self.watch.acknowledged, self.faults.seen)
 
     def _host(self, index: int, role: str) -> Host:
         return Host(

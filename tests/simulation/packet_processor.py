@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from closedloop_nf.ha_pp import events
@@ -76,6 +77,9 @@ class Host:
         self.kernel = Kernel()
         self.stream: Stream | None = None
         self.process: Process | None = None
+        self.began: Callable[[], None] = _nothing
+        self.ended: Callable[[], None] = _nothing
+        """Who reports to a collector hears of these."""
         self._starts = 0
 
     @property
@@ -106,6 +110,7 @@ class Host:
         self.world.note(f"{self.name} starts, instance {self._starts}")
         self.process.feed(events.SocketState(True))
         self.process.arm()
+        self.began()
 
     def kill(self) -> None:
         """kill -9: tables owned by the process go, then its connections."""
@@ -116,6 +121,24 @@ class Host:
         self.kernel.lease_until = 0.0
         if self.stream is not None:
             self.stream.close("packet_processor", drop=self.world.rng.random() < 0.5)
+            self.stream = None
+        self.ended()
+
+    def stop(self) -> None:
+        """SIGTERM: it says Bye and ends."""
+        process = self.process
+        if process is None or not process.alive:
+            return
+        if process.paused:
+            self.kill()
+            return
+        self.world.note(f"{self.name} stops")
+        process.feed(events.Stop())
+        self.ended()
+        process.kill()
+        self.kernel.lease_until = 0.0
+        if self.stream is not None:
+            self.stream.close("packet_processor")
             self.stream = None
 
     def receive(self, packet: Any) -> None:
@@ -198,3 +221,7 @@ class Host:
         if self.stream is stream:
             self.stream = None
             process.feed(events.LinkClosed())
+
+
+def _nothing() -> None:
+    """Nobody listens."""

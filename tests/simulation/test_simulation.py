@@ -66,8 +66,8 @@ def test_an_ha_pp_that_never_answers_is_found(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_broken_seed_comes_with_the_command_that_replays_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(Registrar, "registered", lambda *_: None)
-    assert main(["--seeds", "20", "--processes", "1"]) == 1
+    assert main(["--kind", "functions", "--seeds", "20", "--processes", "1"]) == 1
     printed = capsys.readouterr().out
     seed = printed.split("seed ")[1].split(":")[0]
-    assert f"python -m tests.simulation --seed {seed}" in printed
+    assert f"python -m tests.simulation --kind functions --seed {seed}" in printed
     assert main(["--seed", seed]) == 1
