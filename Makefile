@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # Compiled bytecode halves the time that ansible-playbook takes to start, which is part of every outage measured here.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo bench bench-source test test-fast test-unit test-kernel test-daemons test-simulation test-faults sanity molecule lint format reference nightly clean
+.PHONY: help setup demo bench bench-source test test-fast test-unit test-kernel test-daemons test-uml test-simulation test-faults sanity molecule lint format reference nightly clean
 
 STAGES := .venv/bin/python scripts/stages.py
 
@@ -21,7 +21,7 @@ bench: setup ## measure, into reports/bench/
 bench-source: setup ## measure the event source, with a soak of five minutes, into reports/ves_source/
 	@.venv/bin/python -m closedloop_tools.ves_source
 
-test: setup ## every test: lint, unit, kernel, daemons, simulation, sanity, molecule
+test: setup ## every test: lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults
 	@$(STAGES)
 
 test-fast: setup ## lint and unit tests
@@ -35,6 +35,9 @@ test-kernel: setup ## kernel code against throw-away namespaces
 
 test-daemons: setup ## the daemons as processes, with kill tests
 	@$(STAGES) daemons
+
+test-uml: setup ## kernel and daemon tests on another kernel, User Mode Linux
+	@$(STAGES) uml
 
 test-simulation: setup ## the functions and the whole loop under seeded faults
 	@$(STAGES) simulation

@@ -82,6 +82,10 @@ def daemons() -> list[Check]:
     return [pytest("daemons", "tests/daemons", root=True)]
 
 
+def uml() -> list[Check]:
+    return [Check((str(BIN / "python"), "-m", "tests.uml", str(REPORTS)), root=True, junit="uml-*/junit.xml")]
+
+
 def simulation() -> list[Check]:
     return [pytest("simulation", "tests/simulation"), python("-m", "tests.simulation", "--kind", "functions", "--seeds", "20000")]
 
@@ -105,7 +109,7 @@ def faults() -> list[Check]:
 
 
 STAGES: dict[str, Callable[[], list[Check]]] = {
-    stage.__name__: stage for stage in (lint, unit, kernel, daemons, simulation, sanity, molecule, faults)
+    stage.__name__: stage for stage in (lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults)
 }
 
 

@@ -1,4 +1,4 @@
-"""A home agent process reduced to its data plane, for tests that kill or stop it: python agent.py LEASE_S.
+"""A home agent process reduced to its data plane, for tests that kill or stop it: python agent.py LEASE_S DATA_PLANE.
 
 Serves HOME_AGENT and one binding, listens on a health port like the real one, renews its lease every 20 ms. Prints `serving`, or the
 error's class when it is refused.
@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 
-from closedloop_nf.kernel.choose import choose_home_agent_data_plane
+from closedloop_nf.kernel.choose import Kind, choose_home_agent_data_plane
 from closedloop_nf.kernel.errors import KernelError
 
 HEALTH_PORT = 8080
@@ -18,7 +18,8 @@ HEALTH_PORT = 8080
 
 def main() -> None:
     lease_s = float(sys.argv[1])
-    plane = choose_home_agent_data_plane("home", "region", "seg6")
+    kind: Kind = "ip6tnl" if sys.argv[2] == "ip6tnl" else "seg6"
+    plane = choose_home_agent_data_plane("home", "region", kind)
     try:
         plane.reset()
         plane.open()

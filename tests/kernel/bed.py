@@ -25,6 +25,8 @@ HOME_ADDRESS = "2001:db8:a::1"
 CARE_OF = "2001:db8:c::1"
 HOME_AGENT = "2001:db8:a0::1"
 """The home agent's address on its region link (`per_instance`)."""
+HOME_LINK = "2001:db8:a::ff"
+"""The home agent's own address on the home link."""
 SHARED = "2001:db8:a::a"
 """The moving home agent address on the home link (`shared`)."""
 CORRESPONDENT = "2001:db8:b::1"
@@ -32,7 +34,7 @@ NEIGHBOUR = "2001:db8:a::e"
 
 _ADDRESSES = {
     "mn": {"visited": f"{CARE_OF}/64"},
-    "ha": {"region": f"{HOME_AGENT}/64", "home": "2001:db8:a::ff/64"},
+    "ha": {"region": f"{HOME_AGENT}/64", "home": f"{HOME_LINK}/64"},
     "cn": {"cn": f"{CORRESPONDENT}/64"},
     "n": {"home": f"{NEIGHBOUR}/64"},
     "r": {"visited": "2001:db8:c::ff/64", "region": "2001:db8:a0::ff/64", "home": "2001:db8:a::fe/64", "cn": "2001:db8:b::ff/64"},
@@ -52,7 +54,8 @@ def run(*command: str, check: bool = True, stdin: str | None = None, errors_too:
 
 
 @contextmanager
-def _entered(path: str) -> Iterator[None]:
+def entered(path: str) -> Iterator[None]:
+    """This thread is in the network namespace of that file."""
     with Path("/proc/thread-self/ns/net").open() as before, Path(path).open() as target:
         _setns(target.fileno())
         try:
@@ -122,7 +125,7 @@ class Bed:
     @contextmanager
     def inside(self, host: str) -> Iterator[None]:
         """This thread is in the host's network namespace; sockets opened here stay there."""
-        with _entered(f"/run/netns/{self.name(host)}"):
+        with entered(f"/run/netns/{self.name(host)}"):
             yield
 
     def ip(self, host: str, command: str) -> str:

@@ -11,21 +11,25 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from closedloop_nf.kernel.choose import Kind, choose_home_agent_data_plane
 from closedloop_nf.kernel.errors import DuplicateInstanceError, KernelError
+from closedloop_nf.kernel.guard import TUNNEL_DEVICE
 from closedloop_nf.kernel.home_agent import KernelHomeAgent
 from closedloop_nf.kernel.mobile_node import KernelMobileNode
 from closedloop_nf.kernel.neighbor import Announcer
 from closedloop_nf.kernel.route_table import RouteTable
-from closedloop_nf.kernel.seg6 import Seg6
 from closedloop_nf.kernel.sysctl import set_sysctl
 from closedloop_nf.wire.icmpv6 import NeighborAdvertisement, NeighborSolicitation, build_icmpv6
 from closedloop_nf.wire.ipv6 import ICMPV6, build_packet, solicited_node
 from closedloop_nf.wire.nd_options import SourceLinkLayerAddress
 
 from tests.kernel import agent
-from tests.kernel.bed import CARE_OF, CORRESPONDENT, HOME_ADDRESS, NEIGHBOUR, SHARED, Bed, drained, eventually, octets, received
+from tests.kernel.bed import CARE_OF, CORRESPONDENT, HOME_ADDRESS, HOME_AGENT, NEIGHBOUR, SHARED, Bed, drained, eventually, octets, received
+from tests.kernel.planes import TUNNELS, data_planes
+from tests.kernel.test_tunnel import udp_packet
 
 LEASE_S = 0.4
 
@@ -58,14 +62,14 @@ class Stream:
 
 
 @pytest.fixture
-def served(bed: Bed) -> Iterator[subprocess.Popen[str]]:
+def served(bed: Bed, data_plane: str) -> Iterator[subprocess.Popen[str]]:
     """A home agent process that serves the shared address, and a mobile node bound at it."""
-    process = bed.spawn("ha", sys.executable, agent.__file__, str(LEASE_S))
+    process = bed.spawn("ha", sys.executable, agent.__file__, str(LEASE_S), data_plane)
     assert process.stdout is not None
     assert process.stdout.readline() == "serving\n"
     with bed.inside("mn"):
         routes = RouteTable()
-        node = KernelMobileNode(Seg6(routes), routes)
+        node = KernelMobileNode(TUNNELS[data_plane](routes), routes)
         node.reset()
         node.open()
         node.away(octets(HOME_ADDRESS))
@@ -200,21 +204,23 @@ def test_a_stopped_process_forwards_nothing_after_its_lease(bed: Bed, served: su
     eventually("it serves again when it wakes and renews", stream.flows)
 
 
-def test_a_second_process_is_refused_and_disturbs_nothing(bed: Bed, served: subprocess.Popen[str], stream: Stream) -> None:
-    second = bed.spawn("ha", sys.executable, agent.__file__, "1")
+def test_a_second_process_is_refused_and_disturbs_nothing(bed: Bed, data_plane: str, served: subprocess.Popen[str], stream: Stream) -> None:
+    second = bed.spawn("ha", sys.executable, agent.__file__, "1", data_plane)
     assert second.stdout is not None
     assert second.stdout.readline() == f"{DuplicateInstanceError.__name__}\n"
     assert stream.flows()
 
 
-def test_a_successor_removes_what_a_killed_process_left_and_serves(bed: Bed, served: subprocess.Popen[str], stream: Stream) -> None:
+def test_a_successor_removes_what_a_killed_process_left_and_serves(
+    bed: Bed, data_plane: str, served: subprocess.Popen[str], stream: Stream
+) -> None:
     os.kill(served.pid, signal.SIGKILL)
     served.wait()
     assert "proto 75" in bed.ip("ha", "route show table all")
     assert SHARED in bed.ip("ha", "address show")
     with bed.inside("ha"):
         routes = RouteTable()
-        plane = KernelHomeAgent(Seg6(routes), routes, "home", "region")
+        plane = KernelHomeAgent(TUNNELS[data_plane](routes), routes, "home", "region")
         plane.reset()
     assert ours(bed, "ha") == []
     shut = time.monotonic()
@@ -230,6 +236,35 @@ def test_a_successor_removes_what_a_killed_process_left_and_serves(bed: Bed, ser
         plane.close()
 
 
+def test_a_successor_chooses_by_the_kernel_and_not_by_what_is_left(bed: Bed, served: subprocess.Popen[str]) -> None:
+    """The kernel allows one external ip6tnl device per namespace, so that of a killed process must neither hide that there is one, nor stay
+    when the successor has the other data plane."""
+    os.kill(served.pid, signal.SIGKILL)
+    served.wait()
+    for kind, expected in (("auto", data_planes()[0]), *((name, name) for name in data_planes())):
+        with bed.inside("ha"):
+            plane = choose_home_agent_data_plane("home", "region", cast(Kind, kind))
+            assert plane.name == expected
+            plane.reset()
+            assert ours(bed, "ha") == []
+            plane.open()
+            # Left as a kill leaves it, but for the guard's ownership.
+            cast(KernelHomeAgent, plane)._guard.nft.close()
+
+
+def test_nothing_is_decapsulated_after_a_kill(bed: Bed, served: subprocess.Popen[str]) -> None:
+    with bed.udp("ha", HOME_AGENT) as sink, bed.raw("mn") as source:
+        port = sink.getsockname()[1]
+        os.kill(served.pid, signal.SIGKILL)
+        served.wait()
+        for address in (SHARED, HOME_AGENT):
+            inner = udp_packet(HOME_ADDRESS, HOME_AGENT, b"tunnelled", port)
+            source.sendto(build_packet(octets(CARE_OF), octets(address), 41, inner), (address, 0))
+        source.sendto(udp_packet(CARE_OF, HOME_AGENT, b"plain", port), (HOME_AGENT, 0))
+        assert received(sink) == b"plain"
+        assert drained(sink) == []
+
+
 class Looking(KernelHomeAgent):
     """Asks the home link who answers for the addresses, before what is left of them is removed."""
 
@@ -242,14 +277,16 @@ class Looking(KernelHomeAgent):
         super()._clean()
 
 
-def test_nobody_answers_for_what_a_killed_process_left_while_its_successor_cleans_up(bed: Bed, served: subprocess.Popen[str]) -> None:
+def test_nobody_answers_for_what_a_killed_process_left_while_its_successor_cleans_up(
+    bed: Bed, data_plane: str, served: subprocess.Popen[str]
+) -> None:
     """By then another home agent may serve: the successor of the killed one must not open its mouth with the predecessor's addresses."""
     assert answers(bed, SHARED)
     os.kill(served.pid, signal.SIGKILL)
     served.wait()
     with bed.inside("ha"):
         routes = RouteTable()
-        plane = Looking(Seg6(routes), routes, "home", "region")
+        plane = Looking(TUNNELS[data_plane](routes), routes, "home", "region")
         plane.look(bed)
         plane.reset()
         assert plane.answered == [False, False]
@@ -270,6 +307,7 @@ def ours(bed: Bed, host: str) -> list[str]:
     left += [line for line in bed.ip(host, "rule show").splitlines() if "proto 75" in line or "fwmark" in line]
     left += bed.ip(host, "neigh show proxy").splitlines()
     left += [line for line in bed.ip(host, "address show").splitlines() if SHARED in line]
+    left += [line for line in bed.ip(host, "-o link show").splitlines() if TUNNEL_DEVICE in line]
     return left
 
 
@@ -292,21 +330,21 @@ def test_close_leaves_nothing(bed: Bed, home_agent: KernelHomeAgent, mobile_node
         assert bed.ip(host, "rule show") == rules
 
 
-def test_a_successor_of_a_mobile_node_removes_what_it_left(bed: Bed, mobile_node: KernelMobileNode) -> None:
+def test_a_successor_of_a_mobile_node_removes_what_it_left(bed: Bed, data_plane: str, mobile_node: KernelMobileNode) -> None:
     assert ours(bed, "mn") != []
     with bed.inside("mn"):
         routes = RouteTable()
-        successor = KernelMobileNode(Seg6(routes), routes)
+        successor = KernelMobileNode(TUNNELS[data_plane](routes), routes)
         successor.reset()
         assert ours(bed, "mn") == []
         assert f"{HOME_ADDRESS}/128" in bed.ip("mn", "address show dev lo"), "the home address stays"
         successor.close()
 
 
-def test_two_capabilities_suffice(bed: Bed) -> None:
+def test_two_capabilities_suffice(bed: Bed, data_plane: str) -> None:
     """CAP_NET_ADMIN and CAP_NET_RAW, no root, no new privileges: as ha-pp and mobile-node run."""
     own = ["setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all,+net_admin,+net_raw", "--no-new-privs"]
-    process = bed.spawn("ha", *own, sys.executable, agent.__file__, "1")
+    process = bed.spawn("ha", *own, sys.executable, agent.__file__, "1", data_plane)
     assert process.stdout is not None
     assert process.stdout.readline() == "serving\n"
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")

@@ -13,7 +13,7 @@ from closedloop_nf.kernel.home_agent import KernelHomeAgent
 from closedloop_nf.kernel.mobile_node import KernelMobileNode
 from closedloop_nf.wire.ipv6 import build_packet, checksum
 
-from tests.kernel.bed import CARE_OF, CORRESPONDENT, HOME_ADDRESS, HOME_AGENT, SHARED, Bed, drained, eventually, octets, received
+from tests.kernel.bed import CARE_OF, CORRESPONDENT, HOME_ADDRESS, HOME_AGENT, HOME_LINK, SHARED, Bed, drained, eventually, octets, received
 
 UDP = 17
 OTHER_HOME_ADDRESS = "2001:db8:a::2"
@@ -72,10 +72,11 @@ def test_1460_octets_pass_and_more_is_answered_by_packet_too_big_to_the_inner_so
         assert bed.ping("cn", HOME_ADDRESS, count=1, size=1460 - HEADERS) == 1
         assert bed.ping("mn", CORRESPONDENT, source=HOME_ADDRESS, count=1, size=1460 - HEADERS) == 1
         answer = bed.ping_output("cn", HOME_ADDRESS, size=1461 - HEADERS)
-        assert re.search(r"From 2001:db8:a0::1 .*mtu=1460", answer), answer
+        assert re.search(r"From 2001:db8:a(0::1|::ff) .*mtu=1460", answer), f"not from the home agent: {answer}"
         assert "mtu: 1460" in bed.ping_output("cn", HOME_ADDRESS, size=1461 - HEADERS), "the correspondent's kernel learnt it"
         assert "mtu: 1460" in bed.ping_output("mn", CORRESPONDENT, source=HOME_ADDRESS, size=1461 - HEADERS)
-    assert home_agent.stats()["too_big_relayed"] == 1
+    if home_agent.name == "seg6":
+        assert home_agent.stats()["too_big_relayed"] == 1
 
 
 def test_a_narrow_link_on_the_way_is_told_to_the_inner_source(bed: Bed, home_agent: KernelHomeAgent, mobile_node: KernelMobileNode) -> None:
@@ -153,6 +154,23 @@ def test_the_old_care_of_address_is_refused_after_a_move(bed: Bed, home_agent: K
             inner = udp_packet(HOME_ADDRESS, CORRESPONDENT, payload, port)
             source.sendto(build_packet(octets(care_of), octets(HOME_AGENT), 41, inner), (HOME_AGENT, 0))
         assert received(sink) == b"new"
+
+
+def test_only_what_is_tunnelled_to_the_home_agents_address_is_decapsulated(bed: Bed, home_agent: KernelHomeAgent) -> None:
+    """Another address of the same host, reached straight and from inside a tunnelled packet that is itself permitted."""
+    with bed.udp("cn", CORRESPONDENT) as sink, bed.raw("mn") as source:
+        port = sink.getsockname()[1]
+        straight = build_packet(octets(CARE_OF), octets(HOME_LINK), 41, udp_packet(HOME_ADDRESS, CORRESPONDENT, b"straight", port))
+        source.sendto(straight, (HOME_LINK, 0))
+        innermost = udp_packet(OTHER_HOME_ADDRESS, CORRESPONDENT, b"nested", port)
+        nested = build_packet(octets(HOME_ADDRESS), octets(HOME_LINK), 41, innermost)
+        source.sendto(build_packet(octets(CARE_OF), octets(HOME_AGENT), 41, nested), (HOME_AGENT, 0))
+        genuine = udp_packet(HOME_ADDRESS, CORRESPONDENT, b"genuine", port)
+        source.sendto(build_packet(octets(CARE_OF), octets(HOME_AGENT), 41, genuine), (HOME_AGENT, 0))
+        assert received(sink) == b"genuine"
+        assert drained(sink) == []
+    if home_agent.name == "ip6tnl":
+        assert home_agent.stats()["tunnel_elsewhere"] == 2
 
 
 @pytest.mark.parametrize(

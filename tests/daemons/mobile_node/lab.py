@@ -31,7 +31,7 @@ LINKS = {"visited1": "2001:db8:1::", "visited2": "2001:db8:2::", "home": "2001:d
 
 T = TypeVar("T")
 
-_RADVD = """
+RADVD = """
 interface {name} {{ AdvSendAdvert on; MinRtrAdvInterval 0.03; MaxRtrAdvInterval 0.07; AdvIntervalOpt on; AdvDefaultLifetime 60;
  MinDelayBetweenRAs 0.03; prefix {prefix}/64 {{ AdvOnLink on; AdvAutonomous on; }}; }};
 """
@@ -121,7 +121,7 @@ class Lab:
 
     def _advertise(self) -> None:
         config = self.folder / "radvd.conf"
-        config.write_text("".join(_RADVD.format(name=name, prefix=network) for name, network in LINKS.items()))
+        config.write_text("".join(RADVD.format(name=name, prefix=network) for name, network in LINKS.items()))
         config.chmod(0o644)
         self.start(
             "r",

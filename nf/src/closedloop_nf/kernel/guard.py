@@ -4,10 +4,12 @@ Two tables (docs/architecture.md, "Who owns a home address", point 3):
 
 `closedloop_lease` is owned by this process and vanishes with it. While its lease element lives it marks packets (LEASE_MARK). It also marks
 reverse tunnelled packets whose (outer source . inner source) is a bound (care-of . home) pair (TUNNEL_MARK) and drops the others
-(RFC 6275 section 10.4.5). Routing decapsulates marked packets only. The elements of `bound` count what mobile nodes send, those of `served`
+(RFC 6275 section 10.4.5). Only marked packets are decapsulated. The elements of `bound` count what mobile nodes send, those of `served`
 what is sent to them (node_traffic.py reads both).
 
-`closedloop` stays and fails closed: without LEASE_MARK nothing is forwarded and no neighbour advertisement for a proxied address leaves.
+`closedloop` stays and fails closed: without LEASE_MARK nothing is forwarded and no neighbour advertisement for a proxied address leaves;
+what comes out of the tunnel device without TUNNEL_MARK is dropped, and both marks end there, so that what a tunnelled packet holds is
+judged like any other that comes in.
 It also silences the Parameter Problem the kernel would answer to a Home Address option (code 2), which it does not know without IPV6_MIP6.
 
 nft 1.0 aborts when it lists a rule with `meta l4proto` and a raw payload match in a concatenation; therefore the jumps.
@@ -27,6 +29,16 @@ LEASE_MARK = 0x40000000
 """Bit in the packet mark: came in under a living lease."""
 TUNNEL_MARK = 0x20000000
 """Bit in the packet mark: a tunnelled packet that may be decapsulated."""
+TUNNEL_DEVICE = "cltunnel"
+"""The device of the data plane `ip6tnl`; the other has none."""
+
+PERMITTED_OUT_OF_DEVICE = f"""
+add counter ip6 {{table}} tunnel_elsewhere
+add chain ip6 {{table}} decapsulated {{{{ type filter hook prerouting priority -151; }}}}
+add rule ip6 {{table}} decapsulated iifname "{TUNNEL_DEVICE}" meta mark & {TUNNEL_MARK:#x} == 0 counter name tunnel_elsewhere drop
+add rule ip6 {{table}} decapsulated iifname "{TUNNEL_DEVICE}" meta mark set meta mark and {0xFFFFFFFF & ~(LEASE_MARK | TUNNEL_MARK):#x}
+"""
+"""For a table that stays (`format` with its name). The device decapsulates for every local address, the mark tells what may."""
 
 _TUNNEL_COUNTERS = ("tunnel_unbound", "tunnel_malformed", "tunnel_fragment", "tunnel_inner_destination")
 _GUARD_COUNTERS = ("forward_without_lease", "advertisement_without_lease", "parameter_problem_suppressed")
@@ -56,11 +68,6 @@ add rule ip6 closedloop_lease outgoing icmpv6 type nd-neighbor-advert meta proto
 
 _SEIZE = "add table ip6 closedloop_lease { flags owner; }\n"
 
-_OTHER_TUNNELS_RULE = f"""
-add rule ip6 closedloop_lease incoming meta l4proto ipv6 fib daddr type local meta mark & {TUNNEL_MARK:#x} == 0 drop
-"""
-"""For a device that decapsulates whatever reaches any local address (ip6tnl external)."""
-
 _GUARD_TABLE = f"""
 add table ip6 closedloop
 delete table ip6 closedloop
@@ -74,15 +81,13 @@ add rule ip6 closedloop advertisement @th,64,128 @proxied counter name advertise
 add chain ip6 closedloop outgoing {{ type filter hook output priority 0; }}
 add rule ip6 closedloop outgoing icmpv6 type nd-neighbor-advert meta mark & {LEASE_MARK:#x} == 0 jump advertisement
 add rule ip6 closedloop outgoing icmpv6 type parameter-problem icmpv6 code 2 @th,112,8 60 counter name parameter_problem_suppressed drop
-"""
+{PERMITTED_OUT_OF_DEVICE.format(table="closedloop")}"""
 
 
 class HomeAgentGuard:
     """Owner of both tables. `seize` makes this process the only one that serves in the namespace; `shut` begins anew."""
 
-    def __init__(self, *, drop_other_tunnels: bool) -> None:
-        """drop_other_tunnels: protocol 41 to any other local address is dropped (the ip6tnl device would decapsulate it)."""
-        self._drop_other_tunnels = drop_other_tunnels
+    def __init__(self) -> None:
         self._nft: Nftables | None = None
         self._bound: dict[bytes, bytes] = {}
         self._proxied: set[bytes] = set()
@@ -116,12 +121,7 @@ class HomeAgentGuard:
         """
         with _ownership_named():
             self.nft.run(_SEIZE)
-            self.nft.run(
-                _GUARD_TABLE
-                + f"delete table ip6 closedloop_lease\n{_SEIZE}"
-                + _LEASE_TABLE
-                + (_OTHER_TUNNELS_RULE if self._drop_other_tunnels else "")
-            )
+            self.nft.run(f"{_GUARD_TABLE}delete table ip6 closedloop_lease\n{_SEIZE}{_LEASE_TABLE}")
         self._bound.clear()
         self._proxied.clear()
         self._home_agent = None

@@ -32,7 +32,7 @@ class KernelHomeAgent:
         self._routes = routes
         self._home_interface = home_interface
         self._uplink_interface = uplink_interface
-        self._guard = HomeAgentGuard(drop_other_tunnels=tunnel.decapsulates_unasked)
+        self._guard = HomeAgentGuard()
         self._relay: TooBigRelay | None = None
         self._watch: LinkWatch | None = None
         self._home: m.Link | None = None
@@ -70,14 +70,14 @@ class KernelHomeAgent:
         set_sysctl(f"net/ipv6/neigh/{self._home_interface}/proxy_delay", 0)
         set_sysctl("net/ipv6/conf/all/forwarding", 1)
         self._tunnel.open()
-        self._relay = TooBigRelay(self._would_send)
+        self._relay = None if self._tunnel.relays_too_big else TooBigRelay(self._would_send)
         self._watch = LinkWatch((self._home, self._uplink), self._repair)
 
     def close(self) -> None:
-        if self._relay is not None and self._watch is not None:
-            self._relay.close()
-            self._watch.close()
-            self._relay = self._watch = None
+        for source in (self._relay, self._watch):
+            if source is not None:
+                source.close()
+        self._relay = self._watch = None
         self._guard.seize()
         self._clean()
         self._tunnel.close()

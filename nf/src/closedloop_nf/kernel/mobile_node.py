@@ -25,7 +25,7 @@ class KernelMobileNode:
     def __init__(self, tunnel: Tunnel, routes: RouteTable) -> None:
         self._tunnel = tunnel
         self._routes = routes
-        self._guard = MobileNodeGuard(drop_other_tunnels=tunnel.decapsulates_unasked)
+        self._guard = MobileNodeGuard()
         self._relay: TooBigRelay | None = None
         self._bound: Expected | None = None
         self._decapsulating: set[bytes] = set()
@@ -46,7 +46,7 @@ class KernelMobileNode:
     def open(self) -> None:
         self._guard.shut()
         self._tunnel.open()
-        self._relay = TooBigRelay(self._would_send)
+        self._relay = None if self._tunnel.relays_too_big else TooBigRelay(self._would_send)
 
     def close(self) -> None:
         if self._relay is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 
-from closedloop_nf.kernel.guard import TUNNEL_MARK, read_counters
+from closedloop_nf.kernel.guard import PERMITTED_OUT_OF_DEVICE, TUNNEL_MARK, read_counters
 from closedloop_nf.kernel.nftables import Nftables
 
 _COUNTERS = ("tunnel_unexpected", "tunnel_malformed", "tunnel_fragment", "parameter_problem_suppressed")
@@ -35,7 +35,7 @@ add chain ip6 closedloop_node incoming {{ type filter hook prerouting priority -
 add rule ip6 closedloop_node incoming ip6 daddr @care_of meta l4proto ipv6 jump tunnelled
 add chain ip6 closedloop_node outgoing {{ type filter hook output priority 0; }}
 add rule ip6 closedloop_node outgoing icmpv6 type 4 icmpv6 code 0 @th,112,8 43 counter name parameter_problem_suppressed drop
-"""
+{PERMITTED_OUT_OF_DEVICE.format(table="closedloop_node")}"""
 
 Expected = tuple[bytes, bytes, bytes]
 """(home agent, care-of address, home address): outer source, outer destination, inner destination."""
@@ -44,8 +44,7 @@ Expected = tuple[bytes, bytes, bytes]
 class MobileNodeGuard:
     """Owner of the table `closedloop_node`."""
 
-    def __init__(self, *, drop_other_tunnels: bool) -> None:
-        self._drop_other_tunnels = drop_other_tunnels
+    def __init__(self) -> None:
         self._nft: Nftables | None = None
 
     @property
@@ -56,12 +55,7 @@ class MobileNodeGuard:
 
     def shut(self) -> None:
         """The table fresh: nothing is decapsulated."""
-        other = (
-            f"add rule ip6 closedloop_node incoming meta l4proto ipv6 fib daddr type local meta mark & {TUNNEL_MARK:#x} == 0 drop"
-            if self._drop_other_tunnels
-            else ""
-        )
-        self.nft.run(_TABLE + other)
+        self.nft.run(_TABLE)
 
     def expect(self, tunnels: Iterable[Expected]) -> None:
         """Accept exactly these. One transaction, so a packet meets either the old or the new set."""

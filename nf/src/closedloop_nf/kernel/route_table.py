@@ -52,13 +52,19 @@ class RouteTable:
 
     def link(self, interface: str) -> m.Link:
         """The interface of that name. Raises KernelError that names it."""
-        for _, payload in self.netlink.dump(m.RTM_GETLINK, m.LINK_DUMP):
-            found = m.parse_link(payload)
+        for found in self._links():
             if found.name == interface:
                 return found
         raise KernelError(
             errno.ENODEV, f"interface {interface!r} does not exist in this network namespace; create it or correct the configuration"
         )
+
+    def has_link(self, interface: str) -> bool:
+        """Whether there is an interface of that name."""
+        return any(found.name == interface for found in self._links())
+
+    def _links(self) -> list[m.Link]:
+        return [m.parse_link(payload) for _, payload in self.netlink.dump(m.RTM_GETLINK, m.LINK_DUMP)]
 
     def addresses(self) -> list[m.InterfaceAddress]:
         """All IPv6 addresses of the namespace."""

@@ -14,6 +14,7 @@ from closedloop_nf.kernel import messages as m
 from closedloop_nf.kernel import netlink as nl
 from closedloop_nf.kernel.errors import KernelError
 from closedloop_nf.kernel.guard import TUNNEL_MARK
+from closedloop_nf.kernel.ip6tnl import remove_device
 from closedloop_nf.kernel.netlink import Netlink
 from closedloop_nf.kernel.route_table import RouteTable
 
@@ -64,8 +65,8 @@ class Seg6:
     """Tunnel by seg6 lightweight tunnels (tunnel.Tunnel)."""
 
     name = "seg6"
-    decapsulates_unasked = False
     source_in_routes = False
+    relays_too_big = False
 
     def __init__(self, routes: RouteTable) -> None:
         self._routes = routes
@@ -112,4 +113,6 @@ class Seg6:
         set_tunnel_source(bytes(16))
 
     def reset(self) -> None:
-        """Routes and rules go with RouteTable's clean-up; the tunnel source is of no effect without them."""
+        # Routes and rules go with RouteTable's clean-up, and the tunnel source is of no effect without them; but the predecessor may have
+        # been configured for the other data plane.
+        remove_device(self._routes)

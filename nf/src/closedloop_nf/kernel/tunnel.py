@@ -15,15 +15,15 @@ class Tunnel(Protocol):
         """`seg6` or `ip6tnl`."""
 
     @property
-    def decapsulates_unasked(self) -> bool:
-        """True: whatever protocol 41 reaches a local address is decapsulated, so the guard must drop what is not permitted."""
-
-    @property
     def source_in_routes(self) -> bool:
         """True: `route` writes the tunnel source into the message, so routes are sent again when it changes."""
 
+    @property
+    def relays_too_big(self) -> bool:
+        """True: the kernel itself tells the inner source of a Packet Too Big from inside the tunnel (RFC 2473 section 8.2)."""
+
     def reset(self) -> None:
-        """Remove what a killed predecessor left besides routes and rules."""
+        """Remove what a killed predecessor, of either data plane, left besides routes and rules."""
 
     def open(self) -> None:
         """Make devices and rules."""
