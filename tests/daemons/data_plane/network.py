@@ -79,7 +79,7 @@ class Network:
             interfaces=["visited"],
             data_plane=self._configured(),
         )
-        self.mobile_node.wait("bound")
+        self.registered()
 
     def _configured(self) -> str:
         """What the kernel's best is called in a configuration that leaves the choice to the daemon."""
@@ -95,6 +95,20 @@ class Network:
             return bool(self.packet_processor.logged("lease_held"))
 
         eventually("ha-pp may serve", ready, within_s=20)
+
+    def restart_mobile_node(self) -> None:
+        """Start it anew after `kill`, and wait until it is registered again."""
+        before = self.mobile_node.events("bound")[-1]["mono_ns"]
+        self.mobile_node.restart()
+        self.registered(before)
+
+    def registered(self, after: int = 0) -> None:
+        """Wait until the mobile node is bound, later than `after` (monotonic nanoseconds)."""
+
+        def bound() -> bool:
+            return any(event["mono_ns"] > after for event in self.mobile_node.events("bound"))
+
+        eventually("the mobile node is registered", bound, within_s=30)
 
     def _advertise(self) -> None:
         self.bed.ip("mn", "address flush dev visited scope global")

@@ -17,7 +17,7 @@ WIDEST = 1500 - 40
 
 
 def traffic_flows(network: Network) -> None:
-    eventually("the correspondent reaches the home address", lambda: network.bed.ping("cn", HOME_ADDRESS, count=1) == 1)
+    eventually("the correspondent reaches the home address", lambda: network.bed.ping("cn", HOME_ADDRESS, count=1) == 1, within_s=20)
     assert network.bed.ping("cn", HOME_ADDRESS) == 3
     assert network.bed.ping("mn", CORRESPONDENT, source=HOME_ADDRESS) == 3
 
@@ -78,9 +78,7 @@ def test_a_killed_mobile_node_registers_again(network: Network, data_plane: str)
     traffic_flows(network)
     network.mobile_node.kill()
     assert left(network, "mn") != []
-    registered = network.mobile_node.events("bound")[-1]["mono_ns"]
-    network.mobile_node.restart()
-    network.mobile_node.wait("bound", registered)
+    network.restart_mobile_node()
     assert json.loads(network.mobile_node.http("/healthz"))["data_plane"] == data_plane
     traffic_flows(network)
 
@@ -89,10 +87,8 @@ def test_after_a_kill_a_clean_stop_leaves_nothing(network: Network) -> None:
     """The last of the file: the daemons do not come back."""
     network.packet_processor.kill()
     network.mobile_node.kill()
-    registered = network.mobile_node.events("bound")[-1]["mono_ns"]
     network.start_packet_processor()
-    network.mobile_node.restart()
-    network.mobile_node.wait("bound", registered)
+    network.restart_mobile_node()
     assert network.mobile_node.stop() == 0
     network.packet_processor.process.terminate()
     assert network.packet_processor.process.wait(20) == 0
