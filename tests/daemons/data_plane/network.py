@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.daemons.ha_b.certificates import Authority
 from tests.daemons.ha_b.daemon import Daemon as Backend
 from tests.daemons.ha_pp.lab import Daemon as PacketProcessor
 from tests.daemons.mobile_node.lab import KEY, RADVD, SPI, MobileNode
+from tests.daemons.unprivileged import folder_of_user, late_imports
 from tests.kernel.bed import HOME_ADDRESS, HOME_AGENT, HOME_LINK, Bed, eventually, run
 from tests.kernel.planes import data_planes
 
@@ -31,6 +33,7 @@ class Network:
     def __init__(self, folder: Path, authority: Authority, data_plane: str) -> None:
         self.folder, self.authority, self.data_plane = folder, authority, data_plane
         self.bed = Bed()
+        self.state = folder_of_user()
         self._processes: list[subprocess.Popen[Any]] = []
         self._backend: Backend | None = None
         self.packet_processor: PacketProcessor
@@ -153,3 +156,6 @@ class Network:
         if self._backend is not None:
             self._backend.end()
         self.bed.close()
+        late = late_imports(self.state)
+        shutil.rmtree(self.state)
+        assert late == [], "an unprivileged function cannot import what only root can read"
