@@ -77,6 +77,23 @@ def ha_pp_configuration(module: Module, backend: dict[str, Any], user: str | int
     return _merged(configuration, settings)
 
 
+def ves_configuration(collector: dict[str, Any], directory: str) -> dict[str, Any]:
+    """The part `ves` of a function's configuration, in a mapping; an empty one where there is no collector.
+
+    directory: its user's own; what the collector has not taken waits there."""
+    if not collector:
+        return {}
+    return {
+        "ves": {
+            "url": collector["url"],
+            "tls": {"ca": collector["ca_file"]},
+            "username": collector["username"],
+            "password_file": collector["password_file"],
+            "queue": f"{directory}/events.sqlite",
+        }
+    }
+
+
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     result = dict(below)
     for key, value in above.items():
@@ -145,6 +162,10 @@ def _region_problems(name: str, region: Any, links: dict[str, Any]) -> list[str]
         found.append(f"region {name}, prefix: {region.get('prefix')!r} is not an IPv6 prefix; write 2001:db8:a::/64")
     if router is None or (prefix is not None and router not in prefix):
         found.append(f"region {name}, router: {region.get('router')!r} is not an address of {prefix}; name the router on the region's link")
+    capacity = region.get("capacity")
+    if not isinstance(capacity, int) or isinstance(capacity, bool) or capacity < 0:
+        what = f"{capacity!r} ({native_type_name(capacity)})"
+        found.append(f"region {name}, capacity: {what} is not a number of VF modules; use 0 or more")
     return found
 
 

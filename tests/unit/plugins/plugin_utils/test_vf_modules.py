@@ -10,8 +10,8 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.closedloop.mobility.plugins.plugin_utils import vf_modules
 
 REGIONS = {
-    "region-a": {"backend": "lab", "link": "region-a", "prefix": "2001:db8:a::/64", "router": "2001:db8:a::ff"},
-    "region-b": {"backend": "lab", "link": "region-b", "prefix": "2001:db8:b::/64", "router": "2001:db8:b::ff"},
+    "region-a": {"backend": "lab", "link": "region-a", "prefix": "2001:db8:a::/64", "router": "2001:db8:a::ff", "capacity": 4},
+    "region-b": {"backend": "lab", "link": "region-b", "prefix": "2001:db8:b::/64", "router": "2001:db8:b::ff", "capacity": 4},
 }
 HOME = {"link": "home", "prefix": "2001:db8:100::/64"}
 LINKS = {"home": {}, "region-a": {}, "region-b": {}}
@@ -133,6 +133,9 @@ def test_a_sound_declaration_has_no_problem() -> None:
         ([], {"r": {**REGIONS["region-a"], "link": "moon"}}, "cold", "region r, link: there is no link 'moon'"),
         ([], {"r": {**REGIONS["region-a"], "router": "2001:db8:b::1"}}, "cold", "region r, router"),
         ([], {"r": {**REGIONS["region-a"], "prefix": 7}}, "cold", "region r, prefix: 7 is not an IPv6 prefix"),
+        ([], {"r": {**REGIONS["region-a"], "capacity": "4"}}, "cold", "region r, capacity: '4' (str) is not a number of VF modules; use 0"),
+        ([], {"r": {**REGIONS["region-a"], "capacity": -1}}, "cold", "region r, capacity: -1 (int) is not a number"),
+        ([], {"r": {key: value for key, value in REGIONS["region-a"].items() if key != "capacity"}}, "cold", "region r, capacity: None"),
         ([], {"r": None}, "cold", "region r: expected a mapping, got NoneType"),
     ],
 )
@@ -144,3 +147,14 @@ def test_what_is_wrong_is_named(modules: list[Any], regions: dict[str, Any], red
 def test_a_home_network_without_link_or_prefix_is_named() -> None:
     found = vf_modules.problems([], REGIONS, {"link": "moon", "prefix": "x"}, LINKS, "cold")
     assert [line.split(":")[0] for line in found] == ["home_network, prefix", "home_network, link"]
+
+
+def test_a_function_without_a_collector_reports_to_nobody() -> None:
+    assert vf_modules.ves_configuration({}, "/run/x") == {}
+
+
+def test_events_wait_in_the_directory_of_the_function() -> None:
+    collector = {"url": "https://[::1]:8443", "ca_file": "/ca.pem", "username": "ha-pp", "password_file": "/password"}
+    made = vf_modules.ves_configuration(collector, "/run/x")["ves"]
+    assert made["queue"] == "/run/x/events.sqlite"
+    assert (made["tls"], made["username"], made["password_file"]) == ({"ca": "/ca.pem"}, "ha-pp", "/password")
