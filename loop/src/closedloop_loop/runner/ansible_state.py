@@ -74,8 +74,17 @@ class Warm:
         self._manager: Any = importlib.import_module("ansible.config.manager")
         # the definitions once more, as they are before a manager works on them: a child has no time to parse them
         self._definitions = self._constants.config._read_config_yaml_file(str(Path(str(self._manager.__file__)).with_name("base.yml")))
+        self._know_routing()
         gc.collect()
         gc.freeze()  # the collector of a child leaves these pages shared
+
+    def _know_routing(self) -> None:
+        """Where names of ansible.builtin lead: a large file that each playbook parses when it meets the first full name."""
+        finder: Any = importlib.import_module("ansible.utils.collection_loader._collection_finder")
+        parse = finder._meta_yml_to_dict
+        text = Path(str(self._manager.__file__)).with_name("ansible_builtin_runtime.yml").read_bytes()
+        routing = parse(text, ("ansible.builtin", "runtime.yml"))
+        finder._meta_yml_to_dict = lambda other, content: routing if other == text else parse(other, content)
 
     def _installation(self) -> tuple[int, int]:
         status = self.release.stat()
