@@ -10,7 +10,7 @@ positional: interfaces, ports, certificate_days, host
 short_description: What is wrong with HA-B's address, ports and certificates
 version_added: "0.1.0"
 description:
-  - Checks that HA-B's host has its address, that its ports are two, and how long certificates last, before anything is changed.
+  - Checks that the host has the address, that ports are ports and differ, and how long certificates last, before anything is changed.
 options:
   _input:
     description: Address at which HA-B is reached.

@@ -1,23 +1,24 @@
 # Copyright (c) 2026, The closedloop.mobility contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with a network function's configuration."""
+"""What is wrong with a configuration of a network function or of the control loop."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: configuration_problems
 positional: function, command, where
-short_description: What is wrong with a network function's configuration
+short_description: What is wrong with a configuration of a network function or of the control loop
 version_added: "0.1.0"
 description:
-  - Asks the installed function's library before anything is changed. Secrets and certificates need not exist yet.
+  - Asks the installed library before anything is changed. Secrets and certificates need not exist yet.
 options:
   _input:
     description: Content of the configuration file.
     type: str
     required: true
   function:
-    description: V(ha_b), V(ha_pp) or V(mobile_node).
+    description: >-
+      V(ha_b), V(ha_pp) or V(mobile_node); V(policy) for a policy of the control loop, V(ves) for arguments of the event source.
     type: str
     required: true
   command:

@@ -80,10 +80,10 @@ def home_agent_info(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         try:
             done, text = met()
         except Unreachable:
-            _still_runs(record)
+            still_runs(record)
             raise
         if not done:
-            _still_runs(record)
+            still_runs(record)
         return done, text
 
     with BackendApi(params) as api:
@@ -91,7 +91,7 @@ def home_agent_info(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     return Outcome(values={"home_agents": found, "waited_ms": waited_ms})
 
 
-def _still_runs(record: Path | None) -> None:
+def still_runs(record: Path | None) -> None:
     """Raise what the process said last where it has ended: there is nothing more to wait for."""
     if record is None or running(record.parent, record.stem) is not None:
         return

@@ -131,7 +131,7 @@ class Lab:
     # --- playbooks ---------------------------------------------------------------------------------------------------
 
     def begin(self, book: str, **variables: Any) -> Playbook:
-        return Playbook(book, {"lab_name": self.name, "redundancy": "standby"} | variables, self._folder)
+        return Playbook(book, {"lab_name": self.name, "redundancy": "standby", "control_loop_enabled": False} | variables, self._folder)
 
     def run(self, book: str, **variables: Any) -> dict[str, int]:
         return self.begin(book, **variables).wait()

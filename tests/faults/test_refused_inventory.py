@@ -28,7 +28,7 @@ class Wrong(NamedTuple):
     says: tuple[str, str, str]
 
 
-LAB, FUNCTIONS = "group_vars/all/lab.yml", "group_vars/all/functions.yml"
+LAB, FUNCTIONS, LOOP = "group_vars/all/lab.yml", "group_vars/all/functions.yml", "group_vars/control_loops.yml"
 CORE, CN, MN2 = "host_vars/core.yml", "host_vars/cn.yml", "host_vars/mn2.yml"
 FIRST = ("lab_host", "interfaces", 0)
 
@@ -55,6 +55,16 @@ WRONG = {
         FUNCTIONS, ("vf_modules", 0, "address"), "2001:db8:b::7", ("VF module ha-pp-a", "address", "correct it or leave it out")
     ),
     "unknown back end": Wrong(FUNCTIONS, ("regions", "region-a", "backend"), "cloud", ("region region-a", "backend", "write lab")),
+    "no room as text": Wrong(FUNCTIONS, ("regions", "region-a", "capacity"), "much", ("region region-a", "capacity", "use 0 or more")),
+    "listener's address elsewhere": Wrong(
+        LOOP, ("control_loop_address",), "2001:db8:7::1", ("host control", "address", "give one of 2001:db8:be::2")
+    ),
+    "unknown condition": Wrong(
+        LOOP,
+        ("control_loop_policy", "loops", 0, "condition", "kind"),
+        "hunch",
+        ("host control, policy", "loops.0..condition", "kind|allowed"),
+    ),
     "unknown redundancy": Wrong(FUNCTIONS, ("redundancy",), "hot", ("redundancy", "'hot'", "write one of cold, standby")),
     "home agent address elsewhere": Wrong(
         FUNCTIONS, ("home_network", "shared_address"), "2001:db8:7::1", ("host ha-b", "shared address", "give one, or use per_instance")

@@ -75,6 +75,6 @@ def test_an_expression_in_an_event_is_evaluated_only_without_the_filter(tmp_path
 
 def test_the_rulebook_of_the_collection_names_the_filter() -> None:
     (ruleset,) = yaml.safe_load((ROOT / "extensions/eda/rulebooks/closed_loop.yml").read_text())
-    assert [{"closedloop.mobility.untrusted": None}] == [name for source in ruleset["sources"] for name in source["filters"]]
+    assert [name for source in ruleset["sources"] for name in source["filters"]] == [{"closedloop.mobility.untrusted": None}]
     for rule in ruleset["rules"]:
         assert rule["action"]["run_playbook"]["extra_vars"] == {"onset": "{{ event.onset }}"}

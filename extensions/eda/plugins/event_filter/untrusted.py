@@ -12,10 +12,10 @@ DOCUMENTATION = r"""
 ---
 short_description: Text of events is never a template
 description:
-  - Ansible takes extra variables for templates, and ansible-rulebook hands the text of events to playbooks as extra variables. A sender that
-    gets an expression into an event would have it evaluated by the control node.
-  - With this filter in a rulebook, all extra variables of its actions C(run_playbook) are tagged C(!unsafe), those that ansible-rulebook adds by
-    itself (C(ansible_eda)) too. It counts for the whole process of ansible-rulebook. Events pass as they are.
+  - Ansible takes extra variables for templates, and ansible-rulebook hands the text of events to playbooks as extra variables. A sender
+    that gets an expression into an event would have it evaluated by the control node.
+  - With this filter in a rulebook, all extra variables of its actions C(run_playbook) are tagged C(!unsafe), those that ansible-rulebook
+    adds by itself (C(ansible_eda)) too. It counts for the whole process of ansible-rulebook. Events pass as they are.
   - Expressions in a rulebook are evaluated by ansible-rulebook before, and work as they always do.
 options: {}
 """

@@ -44,6 +44,7 @@ def test_file_set_writes_and_reports(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("netns_process", {"name": "d", "directory": "/tmp/x", "namespace": "n"}, "missing: argv"),
         ("netns_reachable", {"paths": [{"namespace": "n", "to": "10.0.0.1"}]}, "'10.0.0.1' is not an IPv6 address"),
         ("file_set", {"files": [{"path": "x", "content": ""}]}, "is not absolute"),
+        ("control_loop_info", {"url": "x", "ca_file": "/x", "runner_socket": "/x"}, "is not the root of a VES listener"),
         ("home_agent_info", {"url": "x"}, "is not the root of an HTTP API"),
         ("home_agent_info", {"url": "http://[::1]:1", "wait_for": "ready"}, "missing: name"),
         ("binding_info", {"url": "http://[::1]:1", "home_address": "x"}, "home_address 'x' is not an IPv6 address"),

@@ -45,12 +45,26 @@ def test_a_wrong_field_is_named_with_host_and_remedy(fields: dict[str, Any], lin
     assert line in found
 
 
+@pytest.mark.parametrize(
+    ("kind", "content", "line"),
+    [
+        ("policy", {"version": 1, "loops": []}, "host control, loops: expected list of length >= 1; correct the value"),
+        ("ves", {"journal": "/nowhere", "bogus": 1}, "host control, bogus: is not a field; remove it or correct its name"),
+    ],
+)
+def test_the_control_loop_judges_its_own(kind: str, content: dict[str, Any], line: str) -> None:
+    command = str(Path(sys.executable).parent / "closedloop")
+    assert function_configuration.problems(json.dumps(content), kind, command, "host control") == [line]
+
+
 def test_a_library_that_is_not_there_is_a_problem_with_a_remedy(tmp_path: Path) -> None:
     python = tmp_path / "python3"
     python.write_text("#!/bin/sh\necho \"No module named 'closedloop_nf'\" >&2\nexit 1\n", encoding="ascii")
     python.chmod(0o755)
     (found,) = _problems(str(tmp_path / "mobile-node"))
-    assert found.startswith(f"host mn1: cannot be checked with {python} (No module named 'closedloop_nf'); install the network functions")
+    assert found.startswith(
+        f"host mn1: cannot be checked with {python} (No module named 'closedloop_nf'); install the network functions or the loop"
+    )
     python.chmod(0o644)
     (found,) = _problems(str(tmp_path / "mobile-node"))
     assert "install the network functions" in found

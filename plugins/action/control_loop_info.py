@@ -1,0 +1,15 @@
+# Copyright (c) 2026, The closedloop.mobility contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the module closedloop.mobility.control_loop_info without a new Python process where the host is this machine."""
+
+from __future__ import annotations
+
+from ansible_collections.closedloop.mobility.plugins.module_utils import control_loop
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.in_process import InProcessAction
+
+
+class ActionModule(InProcessAction):
+    module_name = "closedloop.mobility.control_loop_info"
+    argument_spec = control_loop.ARGUMENT_SPEC
+    function = staticmethod(control_loop.run)
+    inside_namespace = True
