@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.closedloop.mobility.plugins.module_utils import owned_directory
+from ansible_collections.closedloop.mobility.plugins.module_utils import directories, owned_directory
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -133,7 +133,7 @@ def _write(name: str, content: bytes, mode: int) -> None:
     """A reader sees the whole old file or the whole new one, also after a crash; the mode is right before the content is there."""
     path = Path(name)
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        directories.make(path.parent)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -9,6 +9,7 @@ import pwd
 from contextlib import suppress
 from pathlib import Path
 
+from ansible_collections.closedloop.mobility.plugins.module_utils import directories
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError
 
 User = tuple[int, int]
@@ -43,7 +44,7 @@ def owners(directory: Path) -> set[User]:
 def give(directory: Path, to: User) -> None:
     """Make it where it is missing; give it and all it holds to the user. Raises MobilityError."""
     try:
-        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        directories.make(directory)
         for path in [directory, *directory.rglob("*")]:
             with suppress(FileNotFoundError):
                 os.chown(path, *to, follow_symlinks=False)

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.closedloop.mobility.plugins.module_utils import namespaces
+from ansible_collections.closedloop.mobility.plugins.module_utils import directories, namespaces
 from ansible_collections.closedloop.mobility.plugins.module_utils.detached import spawn
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
 
@@ -190,7 +190,7 @@ def _locked(directory: Path, name: str, *, check_mode: bool) -> Iterator[None]:
     if check_mode and not directory.is_dir():
         yield
         return
-    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    directories.make(directory)
     descriptor = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

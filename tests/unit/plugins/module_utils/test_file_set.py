@@ -115,3 +115,12 @@ def test_a_directory_of_a_user_is_made_with_all_above_it_and_a_second_run_change
     (tmp_path / "daemon/state/kept").write_text("x", encoding="utf-8")
     assert not _run(entry).changed
     assert (tmp_path / "daemon/state/kept").read_text(encoding="utf-8") == "x"
+
+
+def test_missing_directories_may_be_entered_by_others_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        _run({"path": str(tmp_path / "a/b/file"), "content": "x"})
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b")] == [0o755, 0o755]
