@@ -87,6 +87,26 @@ def test_a_complete_failover_leaves_nothing_to_do() -> None:
     assert _plan(done, [_seen("ha-pp-b", "ready", "active")]) == {}
 
 
+def test_an_alert_that_comes_after_the_failover_finds_nothing_to_do() -> None:
+    done = {"ha-pp-a": {**A, "state": "replaced"}, "ha-pp-b": {**B, "state": "present", "replaces": ""}}
+    assert _plan(done, [_seen("ha-pp-b", "ready", "active")], failed="ha-pp-a", region="region-a") == {}
+
+
+def test_a_resumed_failover_still_deploys_the_standby_that_is_missing() -> None:
+    done = {"ha-pp-a": {**A, "state": "replaced"}, "ha-pp-b": {**B, "state": "present", "replaces": ""}}
+    plan = _plan(done, [_seen("ha-pp-b", "ready", "active")], "standby", failed="ha-pp-a", region="region-a")
+    assert (plan["deploy"], plan["successor"]["name"], plan["standby"]["region"]) == (False, "ha-pp-b", "region-a")
+
+
+def test_an_attempt_elsewhere_leaves_the_successor_that_did_not_get_ready() -> None:
+    begun = {**ONE, "ha-pp-b": {**B, "state": "present", "replaces": "ha-pp-a"}}
+    lost = _seen("ha-pp-a", "lost", "active")
+    plan = _plan(begun, [lost], failed="ha-pp-a", region="region-a")
+    assert (plan["abandoned"], plan["deploy"], plan["successor"]["name"]) == ("ha-pp-b", True, "ha-pp-region-a-1")
+    plan = _plan(begun, [lost, _seen("ha-pp-b", "ready", "standby")], failed="ha-pp-a", region="region-a")
+    assert (plan["abandoned"], plan["successor"]["name"]) == ("", "ha-pp-b")
+
+
 def test_back_again() -> None:
     done = {"ha-pp-a": {**A, "state": "replaced"}, "ha-pp-b": {**B, "state": "present", "replaces": ""}}
     plan = _plan(done, [_seen("ha-pp-b", "stopped", "active")])

@@ -1,0 +1,91 @@
+"""What may run beside what, orders by hand, and actors that are seen to end."""
+
+from __future__ import annotations
+
+from closedloop_loop.operations.model import Refused, State
+from closedloop_loop.policy.inventory import Inventory, Module, Region, Unreadable
+
+from tests.unit.loop.bench import at, onset
+from tests.unit.loop.test_operations import WORLD, begun, hand, journal, operation, refused, rules
+
+
+def test_operations_of_one_group_go_one_after_the_other() -> None:
+    book = journal()
+    first = begun(book)
+    other = onset(2, target="ha-pp-b")
+    operation(book.submit(rules(), other, WORLD, at(1)))
+    assert first.request_id in refused(book.claim(other.request_id, "other", at(1)))
+    assert other.request_id not in [waiting.request_id for waiting in book.due(at(1))]
+    book.finish(first.request_id, 1, True, "", at(2))
+    assert [waiting.request_id for waiting in book.due(at(2))] == [other.request_id]
+    assert operation(book.claim(other.request_id, "other", at(3))).state is State.RUNNING
+
+
+def test_different_groups_go_side_by_side() -> None:
+    book = journal()
+    modules = [Module(name=f"upf-{group}", region="region-a", group=group) for group in ("east", "west")]
+    for number, module in enumerate(modules):
+        message = onset(number, target=module.name)
+        book.submit(rules(), message, Inventory(regions=WORLD.regions, modules=modules), at(0))
+        assert operation(book.claim(message.request_id, f"actor-{number}", at(0))).token == number + 1
+
+
+def test_an_order_is_begun_at_once_whatever_guards_say_and_whatever_waits() -> None:
+    book = journal()
+    book.submit(rules(), onset(1, target="ha-pp-b"), WORLD, at(0))
+    ordered = operation(hand(book, 7, 1, region="region-b"))
+    assert (ordered.state, ordered.actor, ordered.region, ordered.attempt) == (State.RUNNING, "a-person", "region-b", 1)
+    assert ordered.request_id in refused(book.claim(onset(1, target="ha-pp-b").request_id, "loop", at(2)))
+    assert hand(book, 7, 3) == ordered
+
+
+def test_an_order_does_not_begin_beside_what_runs() -> None:
+    book = journal()
+    running = begun(book)
+    for target in ("ha-pp-a", "ha-pp-b"):
+        answer = hand(book, 7, 1, target=target)
+        assert isinstance(answer, Refused)
+        assert answer.operation == running
+    assert book.get(onset(7, loop="by-hand").request_id) is None
+
+
+def test_an_order_takes_up_what_waits_to_do_the_same() -> None:
+    book = journal()
+    crowded = Inventory(regions=[Region(name="region-a", capacity=0)])
+    denied = operation(book.submit(rules(), onset(1), crowded, at(0)))
+    assert denied.state is State.DENIED
+    ordered = operation(hand(book, 7, 1))
+    assert (ordered.request_id, ordered.state, ordered.guard) == (denied.request_id, State.RUNNING, None)
+    operation(book.lost(ordered.request_id, ordered.token, at(2)))
+    resumed = operation(hand(book, 8, 3))
+    assert (resumed.request_id, resumed.attempt, resumed.resumptions) == (denied.request_id, 1, 1)
+    assert resumed.token > ordered.token
+    assert len(book.recent()) == 1
+
+
+def test_an_actor_seen_to_end_is_replaced_before_its_lease_has_ended() -> None:
+    book = journal()
+    running = begun(book)
+    operation(book.lost(running.request_id, running.token, at(1)))
+    assert [waiting.request_id for waiting in book.due(at(1))] == [running.request_id]
+    assert "stop" in refused(book.lost(running.request_id, running.token, at(1)))
+    resumed = operation(book.claim(running.request_id, "next", at(1)))
+    assert "stop" in refused(book.lost(running.request_id, running.token, at(2)))
+    assert operation(book.finish(running.request_id, resumed.token, True, "", at(3))).state is State.SUCCEEDED
+    assert "stop" in refused(book.lost(running.request_id, resumed.token, at(4)))
+
+
+def test_what_is_half_done_is_done_to_its_end_though_it_has_abated() -> None:
+    book = journal()
+    running = begun(book)
+    book.lost(running.request_id, running.token, at(1))
+    assert operation(book.submit(rules(), onset(status="ABATED"), WORLD, at(2))).state is State.PENDING
+    assert operation(book.claim(running.request_id, "next", at(3))).state is State.RUNNING
+
+
+def test_without_a_readable_inventory_the_decision_waits_and_says_why() -> None:
+    book = journal()
+    waiting = operation(book.submit(rules(), onset(), Unreadable("placement/x.json: state: is missing; add it"), at(0)))
+    assert (waiting.state, waiting.guard, waiting.due_us) == (State.DENIED, "inventory", at(1).wall_us)
+    assert waiting.reason.startswith("placement/x.json: state")
+    assert operation(book.submit(rules(), onset(), WORLD, at(1))).state is State.PENDING
