@@ -158,9 +158,7 @@ class KernelHomeAgent:
 
     def install(self, bindings: Iterable[tuple[bytes, bytes]]) -> None:
         home, _ = self._links()
-        wanted = {
-            address: care_of for address, care_of in bindings if self._bindings.get(address) != care_of or address in self._lingering
-        }
+        wanted = {address: care_of for address, care_of in bindings if self._bindings.get(address) != care_of or address in self._lingering}
         if not wanted:
             return
         self._guard.bind(wanted)

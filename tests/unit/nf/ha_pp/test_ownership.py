@@ -198,7 +198,8 @@ def test_ha_b_hears_that_an_address_lingers_before_it_can_give_it_away() -> None
     world = World().start(binding())
     world.hear(link.Revoke(HOME, 8))
     beat, revoked = world.link[-2:]
-    assert isinstance(beat, link.Beat) and (beat.bindings, beat.lingering) == (0, 1)
+    assert isinstance(beat, link.Beat)
+    assert (beat.bindings, beat.lingering) == (0, 1)
     assert isinstance(revoked, link.Revoked)
     for _second in range(round(LINGER_S) + 1):
         world.acknowledge_beats()
