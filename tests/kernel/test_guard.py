@@ -137,6 +137,46 @@ def test_without_a_lease_nothing_is_forwarded_and_nobody_is_defended(bed: Bed, h
     assert not answers(bed, HOME_ADDRESS)
 
 
+def test_a_lingering_address_is_forwarded_under_the_lease_and_not_answered_for(
+    bed: Bed, home_agent: KernelHomeAgent, mobile_node: KernelMobileNode
+) -> None:
+    home, care_of = octets(HOME_ADDRESS), octets(CARE_OF)
+    assert bed.ping("cn", HOME_ADDRESS, count=1) == 1
+    with bed.inside("ha"):
+        home_agent.linger([home])
+    assert not answers(bed, HOME_ADDRESS)
+    assert bed.ping("cn", HOME_ADDRESS, count=3) == 3, "who has not heard of the move still sends here, both ways"
+    home_agent.revoke_lease()
+    assert bed.ping("cn", HOME_ADDRESS, count=1) == 0
+    home_agent.renew_lease(60)
+    with bed.inside("ha"):
+        home_agent.install([(home, care_of)])
+    assert answers(bed, HOME_ADDRESS), "it has come back"
+    with bed.inside("ha"):
+        home_agent.linger([home])
+        home_agent.remove([home])
+    assert not answers(bed, HOME_ADDRESS)
+    assert bed.ping("cn", HOME_ADDRESS, count=1) == 0
+
+
+def test_a_mobile_node_accepts_from_its_former_home_agent_for_a_time(
+    bed: Bed, home_agent: KernelHomeAgent, mobile_node: KernelMobileNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("closedloop_nf.kernel.mobile_node.FORMER_S", 0.5)
+    assert bed.ping("cn", HOME_ADDRESS, count=1) == 1
+    stream = Stream(bed)
+    try:
+        eventually("flows", stream.flows)
+        with bed.inside("mn"):
+            mobile_node.bind(octets(HOME_ADDRESS), octets(CARE_OF), octets("2001:db8:b::bb"), "visited")
+        begin = time.monotonic()
+        eventually("no longer accepted", lambda: not stream.flows())
+        assert stream.arrivals[-1] - begin >= 0.4
+        assert mobile_node.stats()["tunnel_unexpected"] > 0
+    finally:
+        stream.close()
+
+
 def test_announcements_leave_only_under_a_lease(bed: Bed, home_agent: KernelHomeAgent) -> None:
     with bed.inside("ha"):
         announcer = Announcer("home")

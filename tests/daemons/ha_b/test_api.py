@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,14 @@ class Client:
         )
 
 
+async def eventually(ask: Client, path: str, **wanted: object) -> None:
+    """Within five seconds the answer has these fields."""
+    deadline = time.monotonic() + 5
+    while not wanted.items() <= (found := await ask("GET", path)).items():
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.02)
+
+
 async def test_every_operation_answers_as_the_document_says(daemon: Daemon) -> None:
     await asyncio.to_thread(daemon.start)
     ask = Client(daemon)
@@ -82,6 +91,13 @@ async def test_every_operation_answers_as_the_document_says(daemon: Daemon) -> N
     one = await ask("GET", "/v1/bindings/2001:db8:1:0:0:0:0:3")
     assert (one["home_address"], one["owner"], one["flags"]) == ("2001:db8:1::3", "a", ["A", "H", "L"])
     await ask("GET", "/v1/bindings/2001:db8:1::99", status=404)
+    assert one["from_node_bit_per_s"] == 0
+    a.say(m.Traffic([m.NodeRate(home(3), 1000, 20), m.NodeRate(home(99), 5, 5)], first=True, last=False))
+    a.say(m.Traffic([m.NodeRate(home(4), 4, 0)], first=False, last=True))
+    b.say(m.Traffic([m.NodeRate(home(3), 300, 1)], first=True, last=True))
+    await eventually(ask, "/v1/home-agents/b", from_node_bit_per_s=300, to_node_bit_per_s=1)
+    await eventually(ask, "/v1/home-agents/a", from_node_bit_per_s=1004, to_node_bit_per_s=20)
+    await eventually(ask, "/v1/bindings/2001:db8:1::3", from_node_bit_per_s=1300, to_node_bit_per_s=21)
     await ask("DELETE", "/v1/bindings/2001:db8:1::7")
     await ask("DELETE", "/v1/bindings/2001:db8:1::7", status=404)
 
@@ -113,6 +129,13 @@ async def test_every_operation_answers_as_the_document_says(daemon: Daemon) -> N
     page = await ask("GET", "/v1/home-agents?limit=2&cursor=b")
     assert ([agent["name"] for agent in page["home_agents"]], page["next"]) == (["s"], None)
     assert (await ask("GET", "/v1/home-agents/a"))["lingering"] == a.lingering
+    a.lingering = 5
+    await eventually(ask, "/v1/home-agents/a", lingering=5)
+    t = PacketProcessor(daemon, "t", role="standby")
+    await t.join()
+    assert await ask("POST", "/v1/home-agents/t/activate", status=202) == {"name": "t", "previous_owner": "", "state": "adopting"}
+    await eventually(ask, "/v1/home-agents/t", role="active", bindings=0)
+    assert (await ask("POST", "/v1/home-agents/t/activate"))["state"] == "serving"
     await ask("GET", "/v1/home-agents/x", status=404)
     assert (await ask("POST", "/v1/home-agents/a/switch", {"to": "b", "count": 2}, status=202))["bindings"] == 2
     assert len((await a.wait(m.SwitchHomeAgent)).home_addresses) == 2

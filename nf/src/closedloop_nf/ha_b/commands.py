@@ -23,6 +23,12 @@ class Promote(msgspec.Struct, frozen=True):
     previous_owner: str = ""
 
 
+class Activate(msgspec.Struct, frozen=True):
+    """Let a ready standby serve beside the others; it takes nothing over (address mode per_instance)."""
+
+    name: str
+
+
 class Drain(msgspec.Struct, frozen=True):
     """Ask all mobile nodes of an HA-PP to move to the others and give it no new ones (address mode per_instance)."""
 
@@ -64,4 +70,4 @@ class DeleteMobileNode(msgspec.Struct, frozen=True):
     home_address: bytes
 
 
-Command = Fence | Promote | Drain | Switch | Forget | DeleteBinding | PutMobileNode | DeleteMobileNode
+Command = Fence | Promote | Activate | Drain | Switch | Forget | DeleteBinding | PutMobileNode | DeleteMobileNode

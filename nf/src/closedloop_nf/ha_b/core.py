@@ -101,6 +101,8 @@ class Backend:
                 self.registrar.register(session, message)
             case messages.Beat():
                 self.sessions.beat(session, message)
+            case messages.Traffic():
+                self.sessions.traffic(session, message)
             case messages.Revoked():
                 self.registrar.revoked(session, message.home_address)
             case messages.Hello():

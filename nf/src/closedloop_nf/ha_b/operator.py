@@ -45,6 +45,8 @@ class Operator:
                 return self._fence(command)
             case commands.Promote():
                 return self._promote(command)
+            case commands.Activate():
+                return self._activate(command)
             case commands.Drain():
                 return self._drain(command)
             case commands.Switch():
@@ -101,6 +103,15 @@ class Operator:
             return {"name": command.name, "previous_owner": "", "state": "adopting"}
         self._ownership.hand_over(source, command.name)
         return {"name": command.name, "previous_owner": source.record.name, "state": "adopting"}
+
+    def _activate(self, command: commands.Activate) -> dict[str, str | int | float | bool | None]:
+        agent = self._agent(command.name)
+        if self._world.settings.shared:
+            raise Problem("conflict", "name", "the home agent address is shared, one serves; promote a home agent instead")
+        if agent.record.serving and not agent.proof:
+            return {"name": command.name, "previous_owner": "", "state": "serving"}
+        self._ownership.take_over(self._ready_session(command.name, "name"))
+        return {"name": command.name, "previous_owner": "", "state": "adopting"}
 
     def _source(self, command: commands.Promote) -> HomeAgentState | None:
         """Whose bindings are handed over; None where nobody serves."""

@@ -25,6 +25,7 @@ from closedloop_nf.link.messages import (
     SecurityAssociations,
     SnapshotDone,
     Synced,
+    Traffic,
     Welcome,
 )
 
@@ -215,6 +216,17 @@ class Sessions:
         world.send(session.conn, BeatAck(beat.sequence))
         world.timers.set(Key("session", session.conn), session.heard + self._silence_s)
         self._judge_ready(session)
+
+    def traffic(self, session: Session, message: Traffic) -> None:
+        """Rates of mobile nodes, complete with the last piece; of nodes without a binding nothing is kept."""
+        if message.first:
+            session.measuring = {}
+        for row in message.rows:
+            if self._world.bindings.known(row.home_address) is not None:
+                session.measuring[row.home_address] = row
+        if message.last:
+            session.rates, session.measuring = session.measuring, {}
+            session.measured_at = self._world.now.mono
 
     def silent(self, session: Session) -> None:
         """No heartbeat for three intervals (or no Hello, or no first heartbeat): the session is lost."""

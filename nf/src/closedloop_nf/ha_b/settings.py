@@ -16,6 +16,8 @@ DRAIN_REPEAT_S: Final = 2.0
 TOMBSTONE_S: Final = 7200
 """How long a removed binding's last sequence and timestamp are kept, so that a recorded Binding Update cannot bring it back. Longer than
 twice the tolerance an HA-PP may allow a timestamp (RFC 4285 section 6), one hour."""
+RATES_VALID_S: Final = 3.0
+"""How long the last report of mobile nodes' rates counts; HA-PPs report every second."""
 CHUNK_ROWS: Final = 1000
 """Rows in one message of a snapshot or of a bulk push."""
 

@@ -12,9 +12,9 @@ import msgspec
 from closedloop_nf.ha_b.actions import Action, Close, Notify, Persist, Send
 from closedloop_nf.ha_b.bindings import BindingTable
 from closedloop_nf.ha_b.records import Change, HomeAgentRecord, MoveBindings, PutBinding, PutHomeAgent, State
-from closedloop_nf.ha_b.settings import CHUNK_ROWS, Settings
+from closedloop_nf.ha_b.settings import CHUNK_ROWS, RATES_VALID_S, Settings
 from closedloop_nf.ha_b.timers import Timers
-from closedloop_nf.link.messages import Binding, Bindings, HomeAgent, Registered, ToPacketProcessor
+from closedloop_nf.link.messages import Binding, Bindings, HomeAgent, NodeRate, Registered, ToPacketProcessor
 from closedloop_nf.runtime.clock import Instant
 
 
@@ -55,6 +55,16 @@ class Session:
     """Home addresses still to be sent."""
     lingering: int = 0
     """Home addresses that are another's already and still forwarded, as its last heartbeat said."""
+    measuring: dict[bytes, NodeRate] = field(default_factory=dict)
+    """Rates that have come so far of a report that is not complete."""
+    rates: dict[bytes, NodeRate] = field(default_factory=dict)
+    """The last complete report: rates of the mobile nodes that had traffic."""
+    measured_at: float = float("-inf")
+    """Monotonic second of that report."""
+
+    def measured(self, mono: float) -> dict[bytes, NodeRate]:
+        """The rates, as long as they are recent."""
+        return self.rates if mono - self.measured_at <= RATES_VALID_S else {}
 
 
 @dataclass(slots=True)

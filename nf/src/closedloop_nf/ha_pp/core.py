@@ -21,6 +21,7 @@ from closedloop_nf.ha_pp.events import (
     SendLink,
     SocketState,
     Stop,
+    TrafficMeasured,
 )
 from closedloop_nf.ha_pp.ownership import Ownership
 from closedloop_nf.ha_pp.refresh import Refresher
@@ -86,6 +87,8 @@ class PacketProcessor:
             case SocketState():
                 self.session.socket_open = event.open
                 self.session.beat(now)
+            case TrafficMeasured():
+                self.session.traffic(event.rows)
             case Stop():
                 self._stop()
             case _:

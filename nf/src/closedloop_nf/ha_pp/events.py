@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from closedloop_nf.link.messages import ToBackend, ToPacketProcessor
+from closedloop_nf.link.messages import NodeRate, ToBackend, ToPacketProcessor
 
 # --- inputs ----------------------------------------------------------------------------------------------------------
 
@@ -64,12 +64,27 @@ class SocketState(msgspec.Struct, frozen=True, gc=False):
     open: bool
 
 
+class TrafficMeasured(msgspec.Struct, frozen=True, gc=False):
+    """The rates of an interval, of the mobile nodes that had traffic."""
+
+    rows: list[NodeRate]
+
+
 class Stop(msgspec.Struct, frozen=True, gc=False):
     """Clean stop was asked for."""
 
 
 Input = (
-    MobilityReceived | HomeAddressOptionReceived | Icmpv6Received | LinkConnected | LinkMessage | LinkClosed | DadDone | SocketState | Stop
+    MobilityReceived
+    | HomeAddressOptionReceived
+    | Icmpv6Received
+    | LinkConnected
+    | LinkMessage
+    | LinkClosed
+    | DadDone
+    | SocketState
+    | TrafficMeasured
+    | Stop
 )
 
 # --- actions ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,19 @@ from closedloop_nf.ha_pp.events import Connect, Disconnect, SendLink
 from closedloop_nf.ha_pp.ownership import Ownership
 from closedloop_nf.ha_pp.state import State
 from closedloop_nf.link import messages
-from closedloop_nf.link.messages import Beat, BeatAck, Hello, Refused, SnapshotDone, Synced, ToPacketProcessor, Welcome
+from closedloop_nf.link.messages import (
+    TRAFFIC_ROWS,
+    Beat,
+    BeatAck,
+    Hello,
+    NodeRate,
+    Refused,
+    SnapshotDone,
+    Synced,
+    ToPacketProcessor,
+    Traffic,
+    Welcome,
+)
 from closedloop_nf.runtime.clock import Instant
 
 FIRST_RETRY_S = 0.05
@@ -201,6 +213,15 @@ class Session:
         self._sent_at[self._beat_sequence] = now.mono
         self._beat_at = now.mono + self._beat_s
         self._state.out.append(SendLink(Beat(self._beat_sequence, self.socket_open, len(self._state.served), self._ownership.lingering)))
+
+    def traffic(self, rows: list[NodeRate]) -> None:
+        """Tell HA-B what was measured, also that it was nothing. A standby has nothing to tell."""
+        if not self.synced or self._state.role != "active":
+            return
+        starts = range(0, max(1, len(rows)), TRAFFIC_ROWS)
+        for start in starts:
+            piece = Traffic(rows[start : start + TRAFFIC_ROWS], first=start == 0, last=start == starts[-1])
+            self._state.out.append(SendLink(piece))
 
     def beat_acknowledged(self, message: BeatAck, now: Instant) -> None:
         """Extend the lease from the time the beat was sent, so that it ends here before it ends at HA-B."""

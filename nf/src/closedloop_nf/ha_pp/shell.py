@@ -18,6 +18,7 @@ from closedloop_nf.ha_pp import events, metrics
 from closedloop_nf.ha_pp.batching import coalesce
 from closedloop_nf.ha_pp.config import Config
 from closedloop_nf.ha_pp.core import PacketProcessor
+from closedloop_nf.ha_pp.node_meter import NodeMeter
 from closedloop_nf.ha_pp.socket_keeper import SocketKeeper
 from closedloop_nf.ha_pp.state import Parameters
 from closedloop_nf.kernel.choose import choose_home_agent_data_plane
@@ -154,15 +155,17 @@ class Shell:
         self._feed(events.Stop())
 
     async def _tell(self) -> None:
-        """HTTP and VES events, from the first sync on: until then the imports would compete with Hello. The socket accepts before."""
+        """HTTP, traffic of mobile nodes and VES events, from the first sync on: until then the imports would compete with Hello. The socket accepts before."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HTTP_PATIENCE_S):
                 await self._synced.wait()
         # In a thread, as a heartbeat must not wait for it.
         later = await asyncio.to_thread(self._read_later)
         finish()
+        meter = NodeMeter(lambda rates: self._feed(events.TrafficMeasured(rates)))
+        self._spawn(meter.run())
         if later.access is not None and self._config.ves is not None:
-            self._spawn(self._report(self._config.ves, later.access))
+            self._spawn(self._report(self._config.ves, later.access, meter))
         self._http = await serve_http(
             self._health,
             Probes(
@@ -189,10 +192,10 @@ class Shell:
                 read_access(ves) if ves is not None else None,
             )
 
-    async def _report(self, config: VesConfig, access: Access) -> None:
+    async def _report(self, config: VesConfig, access: Access, meter: NodeMeter) -> None:
         """A queue that cannot be used is no reason to stop serving."""
         module = importlib.import_module("closedloop_nf.ves.packet_processor_shell")
-        reports: PacketProcessorReports = module.PacketProcessorReports(config, access, self._config, self.core)
+        reports: PacketProcessorReports = module.PacketProcessorReports(config, access, self._config, self.core, meter)
         self._reports = reports
         try:
             await reports.run()

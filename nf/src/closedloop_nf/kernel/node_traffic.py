@@ -37,6 +37,10 @@ class Traffic(NamedTuple):
     to_node_octets: int = 0
     to_node_packets: int = 0
 
+    def since(self, before: Traffic | None) -> Traffic:
+        """What was added. A counter that is smaller than before began anew at 0."""
+        return Traffic(*(new if new < old else new - old for new, old in zip(self, before or Traffic(), strict=True)))
+
 
 def read_node_traffic() -> dict[bytes, Traffic]:
     """Home address -> traffic, of every binding in this network namespace. May run in any thread. Raises KernelError."""

@@ -3,7 +3,7 @@
 The HA-PP dials, the HA-B answers. One TLS connection is one session. Messages are ordered and reliable inside a session and lost with it.
 docs/architecture.md, "Who owns a home address", states the rules these messages serve.
 
-    HA-PP -> HA-B   Hello, Synced, Beat, Register, Revoked, Relinquished, Bye
+    HA-PP -> HA-B   Hello, Synced, Beat, Traffic, Register, Revoked, Relinquished, Bye
     HA-B -> HA-PP   Refused, Welcome, Bindings, SecurityAssociations, SnapshotDone,
                     HomeAgents, BeatAck, Registered, Revoke, Adopt, Relinquish, SwitchHomeAgent
 
@@ -19,6 +19,7 @@ from typing import Annotated
 import msgspec
 
 PROTOCOL_VERSION = 1
+TRAFFIC_ROWS = 1000
 
 # Checked when a message is decoded; a value outside is a FramingError.
 Octets16 = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
@@ -112,6 +113,25 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
     bindings: int = 0
     lingering: Counter = 0
     """Home addresses that moved to another HA-PP, whose packets under way are still forwarded here."""
+
+
+class NodeRate(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a mobile node sent and got, in bit/s of the packets inside the tunnel."""
+
+    home_address: Octets16
+    from_node_bit_per_s: Counter
+    to_node_bit_per_s: Counter
+
+
+class Traffic(msgspec.Struct, frozen=True, tag="traffic"):
+    """The rates of an interval, of the mobile nodes that had traffic in it; in pieces of at most TRAFFIC_ROWS where there are many.
+
+    What is not in the pieces from `first` to `last` had none.
+    """
+
+    rows: list[NodeRate]
+    first: bool
+    last: bool
 
 
 class Register(msgspec.Struct, frozen=True, tag="register"):
@@ -249,7 +269,7 @@ class SwitchHomeAgent(msgspec.Struct, frozen=True, tag="switch_home_agent"):
     home_agents: list[bytes]
 
 
-ToBackend = Hello | Synced | Beat | Register | Revoked | Relinquished | Bye
+ToBackend = Hello | Synced | Beat | Traffic | Register | Revoked | Relinquished | Bye
 ToPacketProcessor = (
     Refused
     | Welcome

@@ -120,8 +120,8 @@ def _interface(name: str, before: Interface | None, after: Interface) -> r.NicPe
 
 
 def _node(home_address: bytes, before: Traffic | None, after: Traffic) -> r.NamedHashMap | None:
-    """What a mobile node sent and got since; None where that is nothing. A counter that is smaller than before began anew at 0."""
-    change = Traffic(*(new if new < old else new - old for new, old in zip(after, before or Traffic(), strict=True)))
+    """What a mobile node sent and got since; None where that is nothing."""
+    change = after.since(before)
     if not any(change):
         return None
     return r.NamedHashMap(

@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from closedloop_nf.kernel.node_traffic import read_node_traffic
 from closedloop_nf.runtime.clock import now
 from closedloop_nf.ves import machine
 from closedloop_nf.ves.measurement import Reading
@@ -16,6 +15,7 @@ from closedloop_nf.ves.reporter import Reporter, Take
 if TYPE_CHECKING:
     from closedloop_nf.ha_pp.config import Config
     from closedloop_nf.ha_pp.core import PacketProcessor as Core
+    from closedloop_nf.ha_pp.node_meter import NodeMeter
     from closedloop_nf.ves.config import Access, VesConfig
 
 OBSERVE_S: Final = 0.1
@@ -25,8 +25,8 @@ OBSERVE_S: Final = 0.1
 class PacketProcessorReports:
     """`run` until it is cancelled, then `close`."""
 
-    def __init__(self, ves: VesConfig, access: Access, config: Config, core: Core) -> None:
-        self._config, self._core = config, core
+    def __init__(self, ves: VesConfig, access: Access, config: Config, core: Core, meter: NodeMeter) -> None:
+        self._config, self._core, self._meter = config, core, meter
         self._seen: Observed | None = None
         self.reporter = Reporter(
             ves,
@@ -67,7 +67,7 @@ class PacketProcessorReports:
         names = (config.home_link.interface, config.uplink_interface)
 
         def take() -> Reading:
-            nodes = read_node_traffic()
+            nodes = self._meter.read()
             return Reading(
                 now(),
                 bindings,

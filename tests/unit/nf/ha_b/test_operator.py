@@ -194,3 +194,22 @@ def test_the_answer_comes_when_the_effect_is_durable() -> None:
 )
 def test_a_key_is_in_no_text(value: object) -> None:
     assert "secret" not in repr(value)
+
+
+def test_a_standby_that_is_activated_serves_beside_the_others_and_takes_nothing_over() -> None:
+    bench = Bench()
+    a, s = bench.join("a"), bench.join("s", role="standby")
+    bench.register(a, 1, 1)
+    assert bench.command(c.Activate("s")).result == {"name": "s", "previous_owner": "", "state": "adopting"}
+    (adopt,) = bench.sent(s, m.Adopt)
+    assert (adopt.previous_owner, adopt.switch, adopt.shared_address) == ("", False, b"")
+    assert bench.owner(1) == "a"
+    assert bench.command(c.Activate("s")).result["state"] == "serving"
+    assert bench.command(c.Activate("x")).problem == "not_found"
+
+
+def test_the_shared_address_has_one_holder_so_nobody_is_activated_beside_it() -> None:
+    bench = Bench(address_mode="shared", shared_address=SHARED)
+    bench.join("a")
+    bench.join("s", role="standby")
+    assert bench.command(c.Activate("s")).problem == "conflict"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from closedloop_nf.ha_b.inputs import LinkWritable
 from closedloop_nf.ha_b.records import State
-from closedloop_nf.ha_b.settings import HELLO_TIMEOUT_S
+from closedloop_nf.ha_b.settings import HELLO_TIMEOUT_S, RATES_VALID_S
 from closedloop_nf.link import messages as m
 
 from tests.unit.nf.ha_b.harness import SHARED, WALL, Bench, care_of, home
@@ -284,3 +284,18 @@ def test_a_session_that_begins_without_its_socket_is_told_of_once() -> None:
     bench.beat(conn, open=False)
     bench.beat(conn, open=False)
     assert len(bench.events("not_ready")) == 1
+
+
+def test_rates_of_mobile_nodes_count_when_the_report_is_complete_and_as_long_as_it_is_recent() -> None:
+    bench = Bench()
+    a = bench.join("a")
+    bench.register(a, 1, 1)
+    session = bench.core.world.session_of("a")
+    assert session is not None
+    bench.say(a, m.Traffic([m.NodeRate(home(1), 8, 9), m.NodeRate(home(2), 1, 1)], first=True, last=False))
+    assert session.measured(bench.now.mono) == {}
+    bench.say(a, m.Traffic([], first=False, last=True))
+    assert session.measured(bench.now.mono) == {home(1): m.NodeRate(home(1), 8, 9)}, "nothing is kept of a node without a binding"
+    assert session.measured(bench.now.mono + RATES_VALID_S + 0.1) == {}
+    bench.say(a, m.Traffic([], first=True, last=True))
+    assert session.measured(bench.now.mono) == {}

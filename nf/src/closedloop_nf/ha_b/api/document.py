@@ -65,6 +65,13 @@ OPERATIONS = (
         {200: t.Promoted, 202: t.Promoted},
         body=t.PromoteBody,
     ),
+    Operation(
+        "POST",
+        "/v1/home-agents/{name}/activate",
+        "activate",
+        "Let a ready standby serve beside the others; event `adopted` tells when it does",
+        {200: t.Promoted, 202: t.Promoted},
+    ),
     Operation("POST", "/v1/home-agents/{name}/drain", "drain", "Ask all mobile nodes of an HA-PP to move", {202: t.Drained}),
     Operation(
         "POST",

@@ -58,6 +58,7 @@ class Api:
             lambda row: (owner is None or row.owner == owner) and (care_of is None or row.care_of_address == care_of),
             _cursor(request),
             _integer(request, "limit", 100, 1, 1000),
+            now().mono,
         )
         return _json(page)
 
@@ -65,7 +66,7 @@ class Api:
         row = self._world.bindings.committed.get(_address(request.match_info["home_address"], "home_address"))
         if row is None or not row.lifetime_s:
             raise BadRequest("home_address", "no binding of this home address", "not_found", 404)
-        return _json(views.binding(row))
+        return _json(views.binding(self._world, row, now().mono))
 
     async def deleteBinding(self, request: web.Request) -> web.Response:
         return await self._command(commands.DeleteBinding(_address(request.match_info["home_address"], "home_address")), t.Removed)
@@ -92,6 +93,10 @@ class Api:
     async def promote(self, request: web.Request) -> web.Response:
         body = await _body(request, t.PromoteBody)
         reply = await self._request(commands.Promote(request.match_info["name"], body.previous_owner))
+        return _answer(reply, t.Promoted, 202 if reply.result.get("state") == "adopting" else 200)
+
+    async def activate(self, request: web.Request) -> web.Response:
+        reply = await self._request(commands.Activate(request.match_info["name"]))
         return _answer(reply, t.Promoted, 202 if reply.result.get("state") == "adopting" else 200)
 
     async def drain(self, request: web.Request) -> web.Response:

@@ -11,6 +11,8 @@ Flag = Literal["A", "H", "L", "K"]
 HomeAgentCondition = Literal["ready", "syncing", "socket_closed", "lost", "stopped"]
 AddressText = Annotated[str, Meta(description="IPv6 address, RFC 5952 text.", extra_json_schema={"format": "ipv6"})]
 
+Rate = Annotated[int, Meta(description="Measured by HA-PPs in the last second, without what tunnels add; 0 where nothing was measured.")]
+
 
 class BindingView(msgspec.Struct):
     """A binding (RFC 6275 section 9.1)."""
@@ -24,6 +26,8 @@ class BindingView(msgspec.Struct):
     expires_at: Annotated[float, Meta(description="UNIX seconds.")]
     flags: Annotated[list[Flag], Meta(description="Flag bits of the Binding Update.")]
     revision: int
+    from_node_bit_per_s: Rate
+    to_node_bit_per_s: Rate
 
 
 class BindingPage(msgspec.Struct):
@@ -55,6 +59,8 @@ class HomeAgentView(msgspec.Struct):
     lease_ms: Annotated[int, Meta(description="Milliseconds until it serves nothing any more unless it beats again.")]
     instance: str
     host_id: str
+    from_node_bit_per_s: Rate
+    to_node_bit_per_s: Rate
     lingering: Annotated[int, Meta(description="Mobile nodes that moved to another HA-PP and whose packets under way it still forwards.")]
 
 

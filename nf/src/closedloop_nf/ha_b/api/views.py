@@ -28,7 +28,9 @@ K = TypeVar("K", bytes, str)
 _FLAGS: Final[tuple[tuple[Flag, int], ...]] = (("A", 0x8000), ("H", 0x4000), ("L", 0x2000), ("K", 0x1000))
 
 
-def binding(row: Binding) -> BindingView:
+def binding(world: World, row: Binding, mono: float) -> BindingView:
+    # Summed: while a mobile node moves, two HA-PPs have a part each.
+    rates = [rate for session in world.sessions.values() if (rate := session.measured(mono).get(row.home_address)) is not None]
     return BindingView(
         home_address=to_text(row.home_address),
         care_of_address=to_text(row.care_of_address),
@@ -39,6 +41,8 @@ def binding(row: Binding) -> BindingView:
         expires_at=row.expires_at,
         flags=[letter for letter, bit in _FLAGS if row.flags & bit],
         revision=row.revision,
+        from_node_bit_per_s=sum(rate.from_node_bit_per_s for rate in rates),
+        to_node_bit_per_s=sum(rate.to_node_bit_per_s for rate in rates),
     )
 
 
@@ -48,10 +52,12 @@ def _page(keys: Iterable[K], cursor: K | None, limit: int) -> tuple[list[K], K |
     return chosen[:limit], chosen[limit - 1] if len(chosen) > limit else None
 
 
-def bindings(world: World, wanted: Callable[[Binding], bool], cursor: bytes | None, limit: int) -> BindingPage:
+def bindings(world: World, wanted: Callable[[Binding], bool], cursor: bytes | None, limit: int, mono: float) -> BindingPage:
     committed = world.bindings.committed
     page, following = _page((row.home_address for row in world.bindings.live() if wanted(row)), cursor, limit)
-    return BindingPage([binding(committed[address]) for address in page], to_text(following) if following is not None else None)
+    return BindingPage(
+        [binding(world, committed[address], mono) for address in page], to_text(following) if following is not None else None
+    )
 
 
 def mobile_nodes(world: World, cursor: bytes | None, limit: int) -> MobileNodePage:
@@ -73,6 +79,7 @@ def home_agent(world: World, agent: HomeAgentState, mono: float) -> HomeAgentVie
     record = agent.record
     session = world.session_of(record.name)
     serving = record.serving and not agent.proof
+    rates = session.measured(mono).values() if session is not None else ()
     return HomeAgentView(
         name=record.name,
         state=_state(world, agent),
@@ -89,6 +96,8 @@ def home_agent(world: World, agent: HomeAgentState, mono: float) -> HomeAgentVie
         lease_ms=0 if agent.proof else max(0, round((agent.lease_until - mono) * 1000)),
         instance=record.instance,
         host_id=record.host_id,
+        from_node_bit_per_s=sum(rate.from_node_bit_per_s for rate in rates),
+        to_node_bit_per_s=sum(rate.to_node_bit_per_s for rate in rates),
         lingering=session.lingering if session is not None else 0,
     )
 
