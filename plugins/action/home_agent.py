@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from ansible_collections.closedloop.mobility.plugins.module_utils import backend_resources
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.in_process import InProcessAction
 
@@ -13,3 +15,4 @@ class ActionModule(InProcessAction):
     argument_spec = backend_resources.HOME_AGENT_ARGUMENTS
     function = staticmethod(backend_resources.home_agent)
     inside_namespace = True
+    further_checks: ClassVar[dict[str, Any]] = backend_resources.HOME_AGENT_CHECKS

@@ -36,20 +36,28 @@ HOME_AGENT_INFO_CHECKS: dict[str, Any] = {
 BINDING_INFO_ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
     "home_address": {"type": "str"},
+    "home_addresses": {"type": "list", "elements": "str"},
     "owner": {"type": "str"},
     "care_of_prefix": {"type": "str"},
     "wait_for": {"type": "str", "choices": ["answer", "bound", "unbound"], "default": "answer"},
     "timeout_ms": {"type": "int", "default": 10000},
 }
-BINDING_INFO_CHECKS: dict[str, Any] = {"required_if": [("wait_for", "unbound", ("home_address",))]}
+BINDING_INFO_CHECKS: dict[str, Any] = {
+    "required_if": [("wait_for", "unbound", ("home_address", "home_addresses"), True)],
+    "mutually_exclusive": [("home_address", "home_addresses")],
+}
 
 HOME_AGENT_ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
     "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["serving", "fenced", "drained", "absent"], "required": True},
+    "state": {"type": "str", "choices": ["serving", "active", "switched", "fenced", "drained", "absent"], "required": True},
+    "to": {"type": "str"},
+    "home_addresses": {"type": "list", "elements": "str"},
     "previous_owner": {"type": "str", "default": ""},
     "stopped": {"type": "bool", "default": False},
 }
+
+HOME_AGENT_CHECKS: dict[str, Any] = {"required_if": [("state", "switched", ("to", "home_addresses"))]}
 
 MOBILE_NODE_ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
@@ -124,7 +132,7 @@ def _agent_condition(condition: str, found: list[dict[str, Any]]) -> bool:
         case "stopped":
             return all(agent["state"] == "stopped" for agent in found)
         case "empty":
-            return all(agent["bindings"] == 0 for agent in found)
+            return all(agent["bindings"] == agent["lingering"] == 0 for agent in found)
         case _:
             return True
 
@@ -132,25 +140,32 @@ def _agent_condition(condition: str, found: list[dict[str, Any]]) -> bool:
 def _agents_text(name: str | None, found: list[dict[str, Any]]) -> str:
     if not found:
         return f"HA-B knows no home agent {name}; look at its log" if name else "HA-B knows no home agent yet"
-    return ", ".join(f"{agent['name']} is {agent['state']} ({agent['role']}, {agent['bindings']} bindings)" for agent in found)
+    return ", ".join(f"{agent['name']} is {agent['state']} ({agent['role']}, {agent['bindings']} bindings, {agent['lingering']} lingering)" for agent in found)
 
 
 def binding_info(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     """The bindings, once the condition is met. In check mode what there is at the moment, perhaps nothing."""
     home_address = plain_address("home_address", params["home_address"]) if params["home_address"] else None
+    several = None if params["home_addresses"] is None else {plain_address("home_addresses", text) for text in params["home_addresses"]}
     prefix = _prefix(params["care_of_prefix"])
     condition = "answer" if check_mode else params["wait_for"]
     found: list[dict[str, Any]] = []
 
     def met() -> tuple[bool, str]:
-        rows = _bindings(api, home_address, params["owner"])
+        rows = [row for row in _bindings(api, home_address, params["owner"]) if several is None or row["home_address"] in several]
         found[:] = [row for row in rows if prefix is None or ipaddress.IPv6Address(row["care_of_address"]) in prefix]
         text = ", ".join(f"{row['home_address']} at {row['care_of_address']} by {row['owner']}" for row in rows[:3]) or "no binding"
-        return condition == "answer" or bool(found) == (condition == "bound"), f"there is {text}"
+        complete = len(found) == len(several) if several and condition == "bound" else bool(found)
+        return condition == "answer" or complete == (condition == "bound"), f"there is {text}"
 
     with BackendApi(params) as api:
-        waited_ms = _wait(met, params, f"home address {home_address or '(any)'} {condition}", check_mode=check_mode)
+        waited_ms = _wait(met, params, f"home address {home_address or _named(several)} {condition}", check_mode=check_mode)
     return Outcome(values={"bindings": found, "waited_ms": waited_ms})
+
+
+def _named(addresses: set[str] | None) -> str:
+    """For an error: some of them."""
+    return ", ".join(sorted(addresses)[:3]) if addresses else "(any)"
 
 
 def _prefix(text: str | None) -> ipaddress.IPv6Network | None:
@@ -183,9 +198,11 @@ def home_agent(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         if found is None:
             if state == "absent":
                 return Outcome(values={"home_agent": {}})
-            if check_mode and state == "serving":
+            if check_mode and state in ("serving", "active"):
                 return Outcome({}, {"name": name, "ordered": state}, {"home_agent": {}})
             raise MobilityError(f"HA-B knows no home agent {name!r}; deploy it first, or correct the name")
+        if state == "switched":
+            return _switch(api, found, params, check_mode=check_mode)
         if _already(found, state):
             return Outcome(values={"home_agent": found})
         if not check_mode:
@@ -195,13 +212,23 @@ def home_agent(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     return Outcome({"name": name, "state": found["state"], "role": found["role"]}, after, {"home_agent": answer}, extra_change=True)
 
 
+def _switch(api: BackendApi, found: dict[str, Any], params: dict[str, Any], *, check_mode: bool) -> Outcome:
+    """Ask those of the mobile nodes to move that are still bound to the home agent."""
+    name, to = params["name"], params["to"]
+    wanted = {plain_address("home_addresses", text) for text in params["home_addresses"]}
+    moving = sorted(row["home_address"] for row in _bindings(api, None, name) if row["home_address"] in wanted)
+    if moving and not check_mode:
+        api.request("POST", f"/v1/home-agents/{quote(name, safe='')}/switch", {"to": to, "home_addresses": moving})
+    return Outcome(dict.fromkeys(moving, name), dict.fromkeys(moving, to), {"home_agent": found})
+
+
 def _agent(api: BackendApi, name: str) -> dict[str, Any] | None:
     return next((agent for agent in api.pages("/v1/home-agents", "home_agents") if agent["name"] == name), None)
 
 
 def _already(found: dict[str, Any], state: str) -> bool:
     match state:
-        case "serving":
+        case "serving" | "active":
             return bool(found["role"] == "active" and found["state"] == "ready")
         case "fenced":
             return bool(found["proof"])
@@ -215,6 +242,8 @@ def _order(api: BackendApi, path: str, params: dict[str, Any]) -> None:
     match params["state"]:
         case "serving":
             api.request("POST", f"{path}/promote", {"previous_owner": params["previous_owner"]})
+        case "active":
+            api.request("POST", f"{path}/activate", {})
         case "fenced":
             api.request("POST", f"{path}/fence", {"stopped": params["stopped"]})
         case "drained":

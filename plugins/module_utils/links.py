@@ -31,6 +31,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "link": {"type": "str"},
             "roaming": {"type": "bool", "default": False},
             "mtu": {"type": "int"},
+            "rate_mbit_per_s": {"type": "int"},
             "addresses": {"type": "list", "elements": "str"},
             "routes": {
                 "type": "list",
@@ -45,6 +46,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,14}")
 ANYWHERE = "::/0"
+HIGHEST_RATE_MBIT_PER_S = 30_000
+"""The kernel's 32 bit field holds a little more."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Interface:
     link: str
     roaming: bool
     mtu: int | None
+    rate_mbit_per_s: int | None
     addresses: tuple[str, ...] | None
     routes: tuple[tuple[str, str], ...] | None
     sysctls: dict[str, str] = field(default_factory=dict)
@@ -95,6 +99,9 @@ def interface(entry: dict[str, Any], *, present: bool) -> Interface:
     mtu = entry.get("mtu")
     if mtu is not None and not 1280 <= mtu <= 65535:
         raise MobilityError(f"{where}: mtu {mtu} is not valid; IPv6 needs 1280 to 65535 octets")
+    rate = entry.get("rate_mbit_per_s")
+    if rate is not None and not 0 <= rate <= HIGHEST_RATE_MBIT_PER_S:
+        raise MobilityError(f"{where}: rate_mbit_per_s {rate} is not valid; use 1 to {HIGHEST_RATE_MBIT_PER_S}, or 0 for no limit")
     addresses, routes = entry.get("addresses"), entry.get("routes")
     return Interface(
         entry["namespace"],
@@ -102,6 +109,7 @@ def interface(entry: dict[str, Any], *, present: bool) -> Interface:
         link,
         bool(entry.get("roaming")),
         mtu,
+        rate,
         None if addresses is None else tuple(sorted({_interface_address(where, text) for text in addresses})),
         None if routes is None else tuple(sorted({_route(where, one) for one in routes})),
         {key: sysctl_text(value) for key, value in (entry.get("sysctls") or {}).items()},
@@ -144,7 +152,9 @@ def _present(fabric: str, wanted: list[Interface], *, check_mode: bool) -> Outco
         _attach(
             fabric, [(one, after[one.key]["link"]) for one in wanted if _attachment(before.get(one.key)) != _attachment(after[one.key])]
         )
+        _limit(fabric, [(one.port, one.rate_mbit_per_s) for one in wanted])
         for namespace in sorted({one.namespace for one in wanted}):
+            _limit(namespace, [(one.name, one.rate_mbit_per_s) for one in wanted if one.namespace == namespace])
             _configure(namespace, [one for one in wanted if one.namespace == namespace and before.get(one.key) != after[one.key]])
     return Outcome(before, after, {"interfaces": sorted(after)})
 
@@ -159,7 +169,13 @@ def _goal(one: Interface, found: dict[str, Any] | None) -> dict[str, Any]:
         "addresses": found.get("addresses", []) if one.addresses is None else list(one.addresses),
         "routes": found.get("routes", []) if one.routes is None else [f"{to} via {via}" for to, via in one.routes],
         "sysctls": one.sysctls,
+        **_rate(one, [one.rate_mbit_per_s]),
     }
+
+
+def _rate(one: Interface, rates: list[int | None]) -> dict[str, Any]:
+    """The state of the limit at both ends, where one is asked for."""
+    return {} if one.rate_mbit_per_s is None else {"rate_mbit_per_s": rates[0] if len(set(rates)) == 1 else rates}
 
 
 def _attachment(state: dict[str, Any] | None) -> tuple[Any, ...]:
@@ -170,10 +186,13 @@ def _observed(fabric: str, wanted: list[Interface], *, check_mode: bool) -> dict
     """Managed state of the wanted interfaces that exist."""
     ports: dict[str, rtnetlink.Link] = {}
     bridges: dict[int, str] = {}
+    limited = any(one.rate_mbit_per_s is not None for one in wanted)
+    far: dict[int, int] = {}
     if namespaces.exists(fabric):
         with rtnetlink.opened(fabric) as netlink:
             ports = netlink.links()
             bridges = {link.index: link.name for link in ports.values() if link.kind == "bridge"}
+            far = netlink.rates() if limited else {}
     elif not check_mode:
         namespaces.identity(fabric)  # raises the error that names the remedy
     found: dict[str, dict[str, Any]] = {}
@@ -184,6 +203,7 @@ def _observed(fabric: str, wanted: list[Interface], *, check_mode: bool) -> dict
             continue
         with rtnetlink.opened(namespace) as netlink:
             links, addresses, routes = netlink.links(), netlink.own_addresses(), netlink.own_routes()
+            near = netlink.rates() if limited else {}
             for one in wanted:
                 link = links.get(one.name)
                 if one.namespace != namespace or link is None:
@@ -198,8 +218,19 @@ def _observed(fabric: str, wanted: list[Interface], *, check_mode: bool) -> dict
                     "addresses": sorted(addresses.get(link.index, [])),
                     "routes": [f"{to} via {via}" for to, via in sorted(routes.get(link.index, []))],
                     "sysctls": {key: namespaces.read_sysctl(f"net.ipv6.conf.{one.name}.{key}") for key in one.sysctls},
+                    **_rate(one, [near.get(link.index, 0), far.get(port.index, 0)]),
                 }
     return found
+
+
+def _limit(namespace: str, wanted: list[tuple[str, int | None]]) -> None:
+    """Limit what leaves by these interfaces; None leaves the limit as it is."""
+    if any(rate is not None for _name, rate in wanted):
+        with rtnetlink.opened(namespace) as netlink:
+            links, rates = netlink.links(), netlink.rates()
+            for name, rate in wanted:
+                if rate is not None and rates.get(links[name].index, 0) != rate:
+                    netlink.set_rate(links[name].index, rate)
 
 
 def _attach(fabric: str, wanted: list[tuple[Interface, str]]) -> None:

@@ -31,6 +31,15 @@ FIRST_PORT_INDEX = 1001
 """Ports get interface indexes of their own range. A veth whose peer has the same index in the other namespace does not look like a pair
 to the kernel's link watch, and its carrier changes would be reported up to one second late."""
 
+TC_ROOT = 0xFFFFFFFF
+RATE_HANDLE = MARK << 16
+"""Of our token buckets."""
+OCTETS_PER_MBIT = 125_000
+LARGEST_SEGMENT = 65_536
+"""A segment that the network stack has yet to cut up passes as a whole."""
+TICKS_PER_S = 250
+"""The bucket holds what passes between two timer ticks, so that a slow clock does not slow the link."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -156,6 +165,25 @@ class Netlink:
             self.socket.route("del", family=AF_INET6, dst=to, gateway=via, oif=index, proto=MARK, table=MAIN_TABLE)
         for to, via in sorted(wanted - found):
             self.socket.route("replace", family=AF_INET6, dst=to, gateway=via, oif=index, proto=MARK, table=MAIN_TABLE)
+
+    def rates(self) -> dict[int, int]:
+        """Limits in Mbit/s that `set_rate` has made, by interface index."""
+        found: dict[int, int] = {}
+        for message in self.socket.get_qdiscs():
+            if message.get_attr("TCA_KIND") == "tbf" and message["handle"] == RATE_HANDLE:
+                parameters = message.get_attr("TCA_OPTIONS").get_attr("TCA_TBF_PARMS")
+                found[message["index"]] = parameters["rate"] // OCTETS_PER_MBIT
+        return found
+
+    def set_rate(self, index: int, mbit_per_s: int) -> None:
+        """Limit what leaves by the interface with a token bucket (tbf); 0 removes the limit. What does not fit waits up to 25 ms."""
+        if not mbit_per_s:
+            self.socket.tc("del", None, index, parent=TC_ROOT)
+            return
+        octets_per_s = mbit_per_s * OCTETS_PER_MBIT
+        burst = max(LARGEST_SEGMENT, octets_per_s // TICKS_PER_S)
+        limit = burst + octets_per_s // 40
+        self.socket.tc("replace", "tbf", index, RATE_HANDLE, parent=TC_ROOT, rate=octets_per_s, burst=burst, limit=limit)
 
     def delete(self, name: str) -> None:
         """Delete a link, and with it the other end of a pair. One that is gone meanwhile is what was wanted."""

@@ -17,6 +17,10 @@ options:
   home_address:
     description: Only the binding of this home address.
     type: str
+  home_addresses:
+    description: Only the bindings of these home addresses.
+    type: list
+    elements: str
   owner:
     description: Only bindings that this home agent serves.
     type: str
@@ -26,7 +30,7 @@ options:
   wait_for:
     description:
       - V(answer) is content with any answer of HA-B.
-      - V(bound) waits until there is a matching binding, V(unbound) until there is none.
+      - V(bound) waits until there is a matching binding, with O(home_addresses) one of each. V(unbound) waits until there is none.
       - In check mode there is no waiting.
     type: str
     choices: [answer, bound, unbound]
@@ -59,7 +63,8 @@ bindings:
   returned: success
   type: list
   elements: dict
-  sample: [{"home_address": "2001:db8:100::1001", "care_of_address": "2001:db8:2::7", "owner": "ha-pp-b"}]
+  sample: [{"home_address": "2001:db8:100::1001", "care_of_address": "2001:db8:2::7", "owner": "ha-pp-b",
+            "from_node_bit_per_s": 0, "to_node_bit_per_s": 98000}]
 waited_ms:
   description: Milliseconds until the condition was met.
   returned: success
@@ -78,6 +83,7 @@ def main() -> None:
         argument_spec=backend_resources.BINDING_INFO_ARGUMENTS,
         supports_check_mode=True,
         required_if=backend_resources.BINDING_INFO_CHECKS["required_if"],
+        mutually_exclusive=backend_resources.BINDING_INFO_CHECKS["mutually_exclusive"],
     )
     try:
         outcome = backend_resources.binding_info(module.params, check_mode=module.check_mode)

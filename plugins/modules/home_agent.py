@@ -14,7 +14,8 @@ description:
   - Tells HA-B what a home agent is to do. HA-B carries it out in order, so that no home address is served by two.
   - The order is given and not waited for. See M(closedloop.mobility.home_agent_info).
 notes:
-  - In check mode a home agent that HA-B does not know would serve with O(state=serving), as an earlier task may be the one that deploys it.
+  - In check mode a home agent that HA-B does not know would serve with O(state=serving) or O(state=active), as an earlier task may be
+    the one that deploys it.
     A wrong name is then not noticed.
 options:
   name:
@@ -24,12 +25,21 @@ options:
   state:
     description:
       - V(serving) hands everything of the present owner over to this home agent, a ready standby.
+      - V(active) lets a ready standby serve beside the others. It takes nothing over. Needs home agents with an address of their own.
+      - V(switched) asks the mobile nodes of O(home_addresses) that it serves to move to O(to). Those that it does not serve stay.
       - V(fenced) cuts the home agent off. Its addresses are free when its lease has ended, or at once with O(stopped).
       - V(drained) asks its mobile nodes to move to other home agents.
       - V(absent) makes HA-B forget a stopped home agent without bindings.
     type: str
-    choices: [serving, fenced, drained, absent]
+    choices: [serving, active, switched, fenced, drained, absent]
     required: true
+  to:
+    description: The home agent that the mobile nodes move to with O(state=switched).
+    type: str
+  home_addresses:
+    description: Home addresses of the mobile nodes that move with O(state=switched).
+    type: list
+    elements: str
   previous_owner:
     description: Who hands over with O(state=serving). Needed where several home agents serve.
     type: str
@@ -53,6 +63,16 @@ EXAMPLES = r"""
     token_file: /etc/closedloop/api.token
     name: ha-pp-b
     state: serving
+
+- name: A mobile node moves to another home agent
+  closedloop.mobility.home_agent:
+    url: https://[2001:db8:be::1]:7311
+    ca_file: /etc/closedloop/ca.pem
+    token_file: /etc/closedloop/api.token
+    name: ha-pp-a
+    state: switched
+    to: ha-pp-b
+    home_addresses: [2001:db8:100::1001]
 """
 
 RETURN = r"""
@@ -73,6 +93,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=backend_resources.HOME_AGENT_ARGUMENTS,
         supports_check_mode=True,
+        required_if=backend_resources.HOME_AGENT_CHECKS["required_if"],
     )
     try:
         outcome = backend_resources.home_agent(module.params, check_mode=module.check_mode)

@@ -23,7 +23,7 @@ options:
       - V(ready) waits until the home agent has all bindings and its socket is open.
       - V(serving) waits until the home agent, or any where none is named, is ready and active.
       - V(stopped) waits until it is proven that the home agent serves nothing.
-      - V(empty) waits until the home agent has no binding.
+      - V(empty) waits until the home agent has no binding, and forwards nothing of mobile nodes that have left it.
       - In check mode there is no waiting.
     type: str
     choices: [answer, ready, serving, stopped, empty]
@@ -60,7 +60,7 @@ home_agents:
   returned: success
   type: list
   elements: dict
-  sample: [{"name": "ha-pp-b", "state": "ready", "role": "active", "region": "region-b", "bindings": 2}]
+  sample: [{"name": "ha-pp-b", "state": "ready", "role": "active", "region": "region-b", "bindings": 2, "from_node_bit_per_s": 1200, "to_node_bit_per_s": 98000}]
 waited_ms:
   description: Milliseconds until the condition was met.
   returned: success

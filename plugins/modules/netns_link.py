@@ -45,6 +45,11 @@ options:
       mtu:
         description: MTU of both ends, 1280 to 65535. Without it a new interface has 1500 and a present one keeps its own.
         type: int
+      rate_mbit_per_s:
+        description:
+          - Limits the interface to so many Mbit/s in each direction, with a token bucket at both ends. V(0) removes the limit.
+          - Without it a limit stays as it is.
+        type: int
       addresses:
         description:
           - IPv6 addresses with prefix length, usable at once (no duplicate address detection).

@@ -18,6 +18,7 @@ class FakeNamespace:
     links: dict[str, rtnetlink.Link] = field(default_factory=dict)
     addresses: dict[int, set[str]] = field(default_factory=dict)
     routes: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
+    rates: dict[int, int] = field(default_factory=dict)
     loopback: bool = False
 
 
@@ -128,6 +129,15 @@ class FakeNetlink:
 
     def set_routes(self, index: int, wanted: set[tuple[str, str]]) -> None:
         self.state.routes[index] = set(wanted)
+
+    def rates(self) -> dict[int, int]:
+        return dict(self.state.rates)
+
+    def set_rate(self, index: int, mbit_per_s: int) -> None:
+        self.kernel.log.append(f"rate {self.name}/{index} {mbit_per_s}")
+        self.state.rates.pop(index, None)
+        if mbit_per_s:
+            self.state.rates[index] = mbit_per_s
 
     def delete(self, name: str) -> None:
         self.kernel.log.append(f"delete {self.name}/{name}")

@@ -19,7 +19,7 @@ KEY = "00112233445566778899aabbccddeeff"
 
 
 def _agent(name: str, state: str = "ready", role: str = "active", bindings: int = 0) -> dict[str, Any]:
-    return {"name": name, "state": state, "role": role, "bindings": bindings, "proof": "", "draining": False, "serving": role == "active"}
+    return {"name": name, "state": state, "role": role, "bindings": bindings, "lingering": 0, "proof": "", "draining": False, "serving": role == "active"}
 
 
 def _binding(home: str, owner: str = "a", care_of: str = "2001:db8:1::7") -> dict[str, Any]:
@@ -155,6 +155,7 @@ def test_home_agents_are_listed_or_one_of_them(backend: FakeBackend) -> None:
         ("serving", _agent("b", "ready", "standby"), _agent("b", "ready", "active")),
         ("stopped", _agent("b", "lost"), _agent("b", "stopped")),
         ("empty", _agent("b", bindings=3), _agent("b")),
+        ("empty", {**_agent("b"), "lingering": 1}, _agent("b")),
     ],
 )
 def test_a_condition_is_waited_for(backend: FakeBackend, condition: str, before: dict[str, Any], after: dict[str, Any]) -> None:
@@ -165,7 +166,7 @@ def test_a_condition_is_waited_for(backend: FakeBackend, condition: str, before:
 
 def test_a_condition_that_is_not_met_in_time_tells_what_there_is(backend: FakeBackend) -> None:
     backend.agents = [_agent("b", "syncing", "standby", 7)]
-    with pytest.raises(MobilityError, match=r"home agent b ready within 30 ms: no; b is syncing \(standby, 7 bindings\)"):
+    with pytest.raises(MobilityError, match=r"home agent b ready within 30 ms: no; b is syncing \(standby, 7 bindings, 0 lingering\)"):
         _agents(backend, name="b", wait_for="ready", timeout_ms=30)
     backend.agents = []
     with pytest.raises(MobilityError, match="knows no home agent b"):
@@ -215,6 +216,7 @@ def test_a_move_is_waited_for_by_the_care_of_prefix(backend: FakeBackend) -> Non
     ("state", "options", "request_"),
     [
         ("serving", {"previous_owner": "a"}, ("POST", "/v1/home-agents/b/promote", {"previous_owner": "a"})),
+        ("active", {}, ("POST", "/v1/home-agents/b/activate", {})),
         ("fenced", {"stopped": True}, ("POST", "/v1/home-agents/b/fence", {"stopped": True})),
         ("drained", {}, ("POST", "/v1/home-agents/b/drain", {})),
         ("absent", {}, ("DELETE", "/v1/home-agents/b", None)),
@@ -232,7 +234,7 @@ def test_orders_are_given_and_in_check_mode_only_predicted(
 
 @pytest.mark.parametrize(
     ("state", "agent"),
-    [("serving", _agent("b")), ("fenced", {**_agent("b"), "proof": "bye"}), ("drained", {**_agent("b"), "draining": True})],
+    [("serving", _agent("b")), ("active", _agent("b")), ("fenced", {**_agent("b"), "proof": "bye"}), ("drained", {**_agent("b"), "draining": True})],
 )
 def test_an_order_that_was_carried_out_is_not_given_again(backend: FakeBackend, state: str, agent: dict[str, Any]) -> None:
     backend.agents = [agent]
@@ -253,6 +255,32 @@ def test_in_check_mode_a_home_agent_that_is_not_there_yet_would_serve_and_nothin
         with pytest.raises(MobilityError, match="knows no home agent 'x'"):
             _order(backend, name="x", state=state, check_mode=True)
     assert backend.requests == []
+
+
+def test_only_the_nodes_that_are_still_there_are_switched_and_once(backend: FakeBackend) -> None:
+    backend.agents = [_agent("a", bindings=2), _agent("b")]
+    backend.bindings = [_binding("2001:db8:100::1"), _binding("2001:db8:100::2"), _binding("2001:db8:100::3", owner="b")]
+    options = {"name": "a", "state": "switched", "to": "b", "home_addresses": ["2001:db8:100:0::1", "2001:db8:100::3"]}
+    predicted = _order(backend, check_mode=True, **options)
+    assert (predicted.before, predicted.after) == ({"2001:db8:100::1": "a"}, {"2001:db8:100::1": "b"})
+    assert backend.requests == []
+    assert _order(backend, **options).changed
+    assert backend.requests == [("POST", "/v1/home-agents/a/switch", {"to": "b", "home_addresses": ["2001:db8:100::1"]})]
+    backend.bindings[0]["owner"] = "b"
+    assert not _order(backend, **options).changed
+    assert len(backend.requests) == 1
+
+
+def test_a_move_of_several_nodes_is_waited_for(backend: FakeBackend) -> None:
+    backend.bindings = [_binding("2001:db8:100::1"), _binding("2001:db8:100::2", owner="b")]
+    both = ["2001:db8:100::1", "2001:db8:100:0::2"]
+    with pytest.raises(MobilityError, match="bound within 30 ms"):
+        _bindings(backend, home_addresses=both, owner="b", wait_for="bound", timeout_ms=30)
+    assert len(_bindings(backend, home_addresses=both, wait_for="bound").values["bindings"]) == 2
+    with pytest.raises(MobilityError, match="unbound within 30 ms"):
+        _bindings(backend, home_addresses=both, owner="a", wait_for="unbound", timeout_ms=30)
+    backend.bindings[0]["owner"] = "b"
+    assert _bindings(backend, home_addresses=both, owner="a", wait_for="unbound").values["bindings"] == []
 
 
 def test_a_refusal_keeps_field_and_reason(backend: FakeBackend) -> None:

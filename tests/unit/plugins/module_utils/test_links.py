@@ -151,3 +151,24 @@ def test_port_names_fit_the_kernel_and_differ() -> None:
     ports = {links.interface({"namespace": f"lab-host-{number}", "name": "eth0", "link": "x"}, present=True).port for number in range(500)}
     assert len(ports) == 500
     assert all(len(port) <= 15 for port in ports)
+
+
+def test_a_rate_limits_both_ends_once_and_is_removed_with_zero(kernel: FakeKernel) -> None:
+    assert _run({**ETH0, "rate_mbit_per_s": 1000}).changed
+    assert [list(kernel.namespaces[name].rates.values()) for name in ("h", "fabric")] == [[1000], [1000]]
+    kernel.log.clear()
+    assert not _run({**ETH0, "rate_mbit_per_s": 1000}).changed
+    assert not _run(ETH0).changed, "without a rate the limit stays"
+    assert kernel.log == []
+    kernel.namespaces["fabric"].rates.clear()
+    outcome = _run({**ETH0, "rate_mbit_per_s": 1000})
+    assert outcome.before["h/eth0"]["rate_mbit_per_s"] == [1000, 0], "one direction was not limited any more"
+    assert _run({**ETH0, "rate_mbit_per_s": 0}, check_mode=True).changed
+    assert _run({**ETH0, "rate_mbit_per_s": 0}).changed
+    assert [kernel.namespaces[name].rates for name in ("h", "fabric")] == [{}, {}]
+
+
+@pytest.mark.parametrize("rate", [-1, 30_001])
+def test_a_rate_that_cannot_be_is_refused(kernel: FakeKernel, rate: int) -> None:
+    with pytest.raises(MobilityError, match="use 1 to 30000, or 0 for no limit"):
+        _run({**ETH0, "rate_mbit_per_s": rate})
