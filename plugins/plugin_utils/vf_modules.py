@@ -3,10 +3,11 @@
 """Which VF modules there should be, and what each one is made from.
 
     declared   [{"name", "region", "role", "address", "home_link_address"}]   the inventory's list; the addresses may be left out
-    placement  {name: {..., "state": "present" | "replaced", "replaces": name}}   what playbooks recorded while the lab ran
+    placement  {name: {..., "state": "present" | "replaced" | "leaving" | "removed", "replaces": name, "relieves": name}}
+               what playbooks recorded while the lab ran
 
-The inventory declares the first placement. A failover changes it: the failed VF module is `replaced` and its successor `present`, and
-that is what a later run of the site playbook keeps up.
+The inventory declares the first placement. A failover changes it: the failed VF module is `replaced` and its successor `present`. So does
+scaling: it adds VF modules, and a declared one that it takes away is `removed`. That is what a later run of the site playbook keeps up.
 """
 
 from __future__ import annotations
@@ -103,17 +104,18 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def wanted(declared: list[Module], placement: Placement, redundancy: str) -> list[Module]:
-    """The VF modules that shall run: those placed at run time, and as many of the declared ones as it takes to have the declared number.
+    """The VF modules that shall run: those placed at run time, and as many of the declared ones as it takes to have the declared number, less those that were removed.
 
     A declared VF module that was replaced comes back last, as a standby, for its successor does its work, and
     rather in a region where none is."""
     asked = [entry for entry in declared if entry.get("role") != "standby" or redundancy == "standby"]
+    removed = sum(placement.get(entry["name"], {}).get("state") in ("removed", "leaving") for entry in asked)
     chosen = [_plain(entry) for entry in placement.values() if entry.get("state") == "present"]
     new = [_plain(entry) for entry in asked if entry["name"] not in placement]
     used = {entry["region"] for entry in chosen}
     back = [entry for entry in declared if placement.get(entry["name"], {}).get("state") == "replaced"]
     replaced = [{**_plain(entry), "role": "standby"} for entry in sorted(back, key=lambda entry: entry["region"] in used)]
-    chosen.extend([*new, *replaced][: max(0, len(asked) - len(chosen))])
+    chosen.extend([*new, *replaced][: max(0, len(asked) - removed - len(chosen))])
     return sorted(chosen, key=lambda entry: (entry.get("role") != "active", entry["name"]))
 
 
