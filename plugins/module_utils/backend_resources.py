@@ -140,7 +140,10 @@ def _agent_condition(condition: str, found: list[dict[str, Any]]) -> bool:
 def _agents_text(name: str | None, found: list[dict[str, Any]]) -> str:
     if not found:
         return f"HA-B knows no home agent {name}; look at its log" if name else "HA-B knows no home agent yet"
-    return ", ".join(f"{agent['name']} is {agent['state']} ({agent['role']}, {agent['bindings']} bindings, {agent['lingering']} lingering)" for agent in found)
+    return ", ".join(
+        f"{agent['name']} is {agent['state']} ({agent['role']}, {agent['bindings']} bindings, {agent['lingering']} lingering)"
+        for agent in found
+    )
 
 
 def binding_info(params: dict[str, Any], *, check_mode: bool) -> Outcome:

@@ -60,7 +60,8 @@ home_agents:
   returned: success
   type: list
   elements: dict
-  sample: [{"name": "ha-pp-b", "state": "ready", "role": "active", "region": "region-b", "bindings": 2, "from_node_bit_per_s": 1200, "to_node_bit_per_s": 98000}]
+  sample: [{"name": "ha-pp-b", "state": "ready", "role": "active", "region": "region-b", "bindings": 2,
+            "from_node_bit_per_s": 1200, "to_node_bit_per_s": 98000}]
 waited_ms:
   description: Milliseconds until the condition was met.
   returned: success

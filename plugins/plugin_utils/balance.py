@@ -156,22 +156,19 @@ class _Search:
 
     def better_than(self, plan: Moves) -> Moves:
         """The plan with the fewest moves that keeps within the limit; where none does, the one with the smallest largest load."""
-        best, best_peak = plan, peak(self._nodes, self._load, plan)
-        start = max(self._load.values())
-        if best_peak >= start:
-            best, best_peak = {}, start
+        candidates: list[tuple[Moves, int]] = [({}, max(self._load.values())), (plan, peak(self._nodes, self._load, plan))]
+        best, rank = min(((moves, self._rank(moves, found)) for moves, found in candidates), key=lambda one: one[1])
         for count in range(1, len(self._nodes) + 1):
-            if best_peak <= self._limit and count >= len(best):
+            if (rank[0] == 0 and count > len(best)) or self._steps <= 0:
                 break
             for moves, found in self._plans(count, 0, dict(self._load), {}):
-                kept, enough = best_peak <= self._limit, found <= self._limit
-                if (enough and not kept) or (enough and count < len(best)) or (not kept and (found, count) < (best_peak, len(best))):
-                    best, best_peak = dict(moves), found
-                elif enough and count == len(best) and found < best_peak:
-                    best, best_peak = dict(moves), found
-            if self._steps <= 0:
-                break
+                if self._rank(moves, found) < rank:
+                    best, rank = dict(moves), self._rank(moves, found)
         return best
+
+    def _rank(self, moves: Moves, largest: int) -> tuple[int, int, int]:
+        """Smaller is better."""
+        return (0, len(moves), largest) if largest <= self._limit else (1, largest, len(moves))
 
     def _plans(self, count: int, first: int, load: dict[str, int], moves: Moves) -> Iterator[tuple[Moves, int]]:
         """Every way to move `count` more nodes of those from index `first` on, with the largest load that results."""

@@ -104,7 +104,8 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def wanted(declared: list[Module], placement: Placement, redundancy: str) -> list[Module]:
-    """The VF modules that shall run: those placed at run time, and as many of the declared ones as it takes to have the declared number, less those that were removed.
+    """The VF modules that shall run: those placed at run time, and as many of the declared ones as it takes to have the declared number,
+    less those that were removed.
 
     A declared VF module that was replaced comes back last, as a standby, for its successor does its work, and
     rather in a region where none is."""

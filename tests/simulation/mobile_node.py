@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Protocol
 
 from closedloop_nf.ha_pp import events
+from closedloop_nf.kernel.mobile_node import FORMER_S
 from closedloop_nf.mobile_node import actions, inputs
 from closedloop_nf.mobile_node.core import MobileNodeCore
 from closedloop_nf.mobile_node.settings import SecurityAssociation, Settings, Timers
@@ -67,6 +69,8 @@ class Node:
         """Index of the link it is plugged into; None between two."""
         self.tunnel: tuple[bytes, bytes] | None = None
         """(care-of address, home agent) in its data plane."""
+        self.accepts: dict[bytes, float] = {}
+        """Home agents whose tunnelled packets it takes, and until when."""
         self.at_home = False
         self.process: Process | None = None
 
@@ -125,6 +129,12 @@ class Node:
             router = bytes.fromhex("fe80000000000000") + bytes(7) + bytes([link + 1])
             self._feed(inputs.RouterAdvertised(INTERFACE, router, 1800, (self.links[link],)))
 
+    def _expect(self, home_agents: set[bytes]) -> None:
+        """As kernel/node_guard.py does it."""
+        now = self.world.time
+        former = {agent: min(end, now + FORMER_S) for agent, end in self.accepts.items() if end > now}
+        self.accepts = former | dict.fromkeys(home_agents, math.inf)
+
     def _feed(self, event: inputs.Input) -> None:
         if self.process is not None:
             self.process.feed(event)
@@ -138,13 +148,16 @@ class Node:
                     self.world.after(0.004, self._advertise, self.link)
             case actions.Bind():
                 self.tunnel = (action.care_of_address, action.home_agent)
+                self._expect({action.home_agent})
+            case actions.Expect():
+                self._expect({action.home_agent} if self.tunnel is None else {action.home_agent, self.tunnel[1]})
             case actions.Unbind():
                 self.tunnel = None
             case actions.AtHome():
                 self.at_home, self.tunnel = True, None
             case actions.Away():
                 self.at_home = False
-            case actions.DropCareOfAddresses() | actions.Expect() | actions.AnnounceHome() | actions.Stopped():
+            case actions.DropCareOfAddresses() | actions.AnnounceHome() | actions.Stopped():
                 pass
             case actions.Emit():
                 self.world.note(f"{self.name} {action.event} {action.fields}")

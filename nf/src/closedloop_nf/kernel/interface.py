@@ -104,8 +104,8 @@ class MobileNodeDataPlane(Protocol):
 
     def bind(self, home_address: bytes, care_of_address: bytes, home_agent: bytes, interface: str) -> None:
         """The binding is in force: traffic from the home address leaves through the tunnel (outer source the care-of address, by
-        `interface`), and tunnelled packets are accepted from this home agent at this care-of address, for some seconds also from the
-        one before it (it forwards what is under way). Replaces the previous one without a gap."""
+        `interface`), and tunnelled packets are accepted from this home agent at this care-of address, for some seconds also from those
+        before it (they forward what is under way). Replaces the previous one without a gap."""
 
     def unbind(self) -> None:
         """No tunnel: traffic from the home address while away is unreachable (it never leaves with a topologically wrong source)."""

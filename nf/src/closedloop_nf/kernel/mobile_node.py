@@ -13,7 +13,7 @@ from closedloop_nf.kernel.too_big import TooBigRelay
 from closedloop_nf.kernel.tunnel import Tunnel
 
 FORMER_S = 6.0
-"""How long tunnelled packets of the home agent before the present one are still accepted: longer than that forwards on (LINGER_S of
+"""How long tunnelled packets of home agents before the present one are still accepted: longer than that forwards on (LINGER_S of
 ha_pp/ownership.py), which begins before the new one's acknowledgement, and as long as packets may be under way."""
 _RULE_PRIORITY = 1000
 """Before the main table (32766), after the local one."""
@@ -70,17 +70,15 @@ class KernelMobileNode:
         tunnels = {(home_agent, care_of_address, home_address)}
         if self._bound is not None:
             tunnels.add(self._bound)
-        self._guard.expect(tunnels)
+        self._guard.expect(tunnels, FORMER_S)
         self._decapsulate(care_of_address, self._routes.link(interface))
 
     def bind(self, home_address: bytes, care_of_address: bytes, home_agent: bytes, interface: str) -> None:
         link = self._routes.link(interface)
         # Receiving first: the home agent's packets may be on their way, and seg6's new source waits for an RCU grace period of some 10 ms.
         self._decapsulate(care_of_address, link)
-        former, self._bound = self._bound, (home_agent, care_of_address, home_address)
-        if former is not None and former != self._bound and former[1:] == self._bound[1:]:
-            self._guard.retire(former, FORMER_S)
-        self._guard.expect({self._bound})
+        self._bound = (home_agent, care_of_address, home_address)
+        self._guard.expect({self._bound}, FORMER_S)
         self._tunnel.set_source(care_of_address)
         self._routes.add("tunnel route", self._tunnel.route(None, home_agent, link, table=m.TABLE_TUNNEL))
         self._rule(home_address)
@@ -88,7 +86,6 @@ class KernelMobileNode:
 
     def unbind(self) -> None:
         self._bound = None
-        self._guard.forget_retired()
         self._guard.expect(())
         self._stop_decapsulating(set(self._decapsulating))
         self._routes.delete("tunnel route", m.route(0, delete=True, table=m.TABLE_TUNNEL))

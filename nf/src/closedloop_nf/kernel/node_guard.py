@@ -8,6 +8,7 @@ The table is not owned by the process: a killed mobile node keeps its tunnel unt
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterable
 
 from closedloop_nf.kernel.guard import PERMITTED_OUT_OF_DEVICE, TUNNEL_MARK, read_counters
@@ -46,6 +47,9 @@ class MobileNodeGuard:
 
     def __init__(self) -> None:
         self._nft: Nftables | None = None
+        self._expected: set[Expected] = set()
+        self._former: dict[Expected, float] = {}
+        """Expected before, and until when (monotonic seconds) they are still accepted."""
 
     @property
     def nft(self) -> Nftables:
@@ -56,27 +60,28 @@ class MobileNodeGuard:
     def shut(self) -> None:
         """The table fresh: nothing is decapsulated."""
         self.nft.run(_TABLE)
+        self._expected, self._former = set(), {}
 
-    def expect(self, tunnels: Iterable[Expected]) -> None:
-        """Accept exactly these. One transaction, so a packet meets either the old or the new set."""
-        wanted = set(tunnels)
-        commands = ["flush set ip6 closedloop_node expected", "flush set ip6 closedloop_node care_of"]
+    def expect(self, tunnels: Iterable[Expected], former_s: float = 0.0) -> None:
+        """Accept these, and for `former_s` those that were expected before; with 0 exactly these.
+
+        One transaction, so a packet meets either the old or the new sets.
+        """
+        wanted, now = set(tunnels), time.monotonic()
+        former = {**self._former, **dict.fromkeys(self._expected, now + former_s)} if former_s else {}
+        self._former = {tunnel: end for tunnel, end in former.items() if end > now and tunnel not in wanted}
+        self._expected = wanted
+        commands = [f"flush set ip6 closedloop_node {name}" for name in ("expected", "former", "care_of")]
+        commands += [
+            f"add element ip6 closedloop_node former {{ {_element(tunnel)} timeout {max(1, int((end - now) * 1000))}ms }}"
+            for tunnel, end in self._former.items()
+        ]
         if wanted:
             elements = ", ".join(map(_element, wanted))
             addresses = ", ".join(sorted({_text(care_of) for _, care_of, _ in wanted}))
             commands.append(f"add element ip6 closedloop_node expected {{ {elements} }}")
             commands.append(f"add element ip6 closedloop_node care_of {{ {addresses} }}")
         self.nft.run("\n".join(commands))
-
-    def retire(self, tunnel: Expected, seconds: float) -> None:
-        """Accept this one for so long beside the expected ones; the one retired before it no longer."""
-        self.nft.run(
-            "flush set ip6 closedloop_node former\n"
-            f"add element ip6 closedloop_node former {{ {_element(tunnel)} timeout {int(seconds * 1000)}ms }}"
-        )
-
-    def forget_retired(self) -> None:
-        self.nft.run("flush set ip6 closedloop_node former")
 
     def counters(self) -> dict[str, int]:
         return read_counters(self.nft, "closedloop_node")

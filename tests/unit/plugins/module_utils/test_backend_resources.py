@@ -19,7 +19,16 @@ KEY = "00112233445566778899aabbccddeeff"
 
 
 def _agent(name: str, state: str = "ready", role: str = "active", bindings: int = 0) -> dict[str, Any]:
-    return {"name": name, "state": state, "role": role, "bindings": bindings, "lingering": 0, "proof": "", "draining": False, "serving": role == "active"}
+    return {
+        "name": name,
+        "state": state,
+        "role": role,
+        "bindings": bindings,
+        "lingering": 0,
+        "proof": "",
+        "draining": False,
+        "serving": role == "active",
+    }
 
 
 def _binding(home: str, owner: str = "a", care_of: str = "2001:db8:1::7") -> dict[str, Any]:
@@ -234,7 +243,12 @@ def test_orders_are_given_and_in_check_mode_only_predicted(
 
 @pytest.mark.parametrize(
     ("state", "agent"),
-    [("serving", _agent("b")), ("active", _agent("b")), ("fenced", {**_agent("b"), "proof": "bye"}), ("drained", {**_agent("b"), "draining": True})],
+    [
+        ("serving", _agent("b")),
+        ("active", _agent("b")),
+        ("fenced", {**_agent("b"), "proof": "bye"}),
+        ("drained", {**_agent("b"), "draining": True}),
+    ],
 )
 def test_an_order_that_was_carried_out_is_not_given_again(backend: FakeBackend, state: str, agent: dict[str, Any]) -> None:
     backend.agents = [agent]

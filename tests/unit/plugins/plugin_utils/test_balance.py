@@ -1,6 +1,6 @@
 # Copyright (c) 2026, The closedloop.mobility contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Plans that balance load: never worse, the fewest moves on small cases (against all assignments), stable, the same again, in bounded time."""
+"""Plans that balance load: never worse, the fewest moves on small cases (against all assignments), stable, the same again, in time."""
 
 from __future__ import annotations
 
