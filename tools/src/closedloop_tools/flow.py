@@ -179,13 +179,21 @@ def main() -> int:
     parser.add_argument("--to", dest="receiver", required=True, help="network namespace that receives")
     parser.add_argument("--destination", required=True, help="IPv6 address to send to")
     parser.add_argument("--source", help="IPv6 address to send from")
+    parser.add_argument("--port", type=int, default=9000, help="UDP port; each flow to one receiver needs its own")
     parser.add_argument("--interval-ms", type=float, default=1.0)
     parser.add_argument("--output", type=Path, required=True, help="CSV file of all packets")
     options = parser.parse_args()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    flow = Flow(options.sender, options.receiver, options.destination, source=options.source, interval_s=options.interval_ms / 1e3)
+    flow = Flow(
+        options.sender,
+        options.receiver,
+        options.destination,
+        source=options.source,
+        port=options.port,
+        interval_s=options.interval_ms / 1e3,
+    )
     with flow:
         ended.wait()
     flow.write_csv(options.output)

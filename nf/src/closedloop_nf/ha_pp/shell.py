@@ -155,7 +155,8 @@ class Shell:
         self._feed(events.Stop())
 
     async def _tell(self) -> None:
-        """HTTP, traffic of mobile nodes and VES events, from the first sync on: until then the imports would compete with Hello. The socket accepts before."""
+        """HTTP, traffic of mobile nodes and VES events, from the first sync on: until then the imports would compete with Hello. The socket
+        accepts before."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HTTP_PATIENCE_S):
                 await self._synced.wait()
