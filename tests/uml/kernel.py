@@ -42,6 +42,10 @@ def _source() -> Path:
     return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
+def _options() -> list[str]:
+    return [line for line in OPTIONS.read_text().splitlines() if line.startswith("CONFIG_")]
+
+
 def _build(source: Path, kernel: Path) -> None:
     begun = time.monotonic()
     tree = CACHE / "source"
@@ -59,7 +63,7 @@ def _build(source: Path, kernel: Path) -> None:
 
 def _check_options(config: Path) -> None:
     """An option that the source no longer knows, or whose dependency is off, is left out by `make` without a word."""
-    missing = set(line for line in OPTIONS.read_text().splitlines() if line.startswith("CONFIG_")) - set(config.read_text().splitlines())
+    missing = set(_options()) - set(config.read_text().splitlines())
     if missing:
         raise SystemExit(f"this kernel source does not take {', '.join(sorted(missing))}; correct {OPTIONS.name}")
 
