@@ -1,4 +1,4 @@
-"""`make demo`: a Mobile IPv6 network comes up from a playbook, a mobile node moves, its home agent dies, and the traffic comes back.
+"""`make demo`: a Mobile IPv6 network comes up from a playbook, a mobile node moves, its home agent dies, the loop brings traffic back.
 
 `python -m closedloop_tools.demo [--keep]` as root, in the checkout. Writes reports/demo/{result.json, runs.csv, timeline.png}.
 """
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from closedloop_tools import scenes, timeline
 from closedloop_tools.lab import Lab, PlaybookFailed
 from closedloop_tools.report import Value, at_most, write_report
-from closedloop_tools.scenes import Scene, Traffic, TrafficLost
+from closedloop_tools.scenes import NotHealed, Scene, Traffic, TrafficLost
 
 LAB = "demo"
 MOBILE_NODE = "mn1"
@@ -79,8 +79,10 @@ def play(narrator: Narrator) -> list[Scene]:
         narrator.step(f"packets flow between the correspondent node and {MOBILE_NODE}, one per millisecond in each direction")
         moved = scenes.handover(lab, traffic, LINK, narrator.step)
         narrator.step(f"the traffic was gone for {moved.outage_ms:.0f} ms")
-        narrator.chapter("The home agent dies (kill -9): ansible-playbook playbooks/failover.yml")
-        died = scenes.failover(lab, traffic, narrator.step)
+        narrator.chapter("The home agent dies (kill -9), and nobody types anything: the loop closes")
+        died = scenes.healed(lab, traffic)
+        for stage in died.stages:
+            narrator.step(f"{(stage.at_ns - died.cause_ns) / 1e6:6.0f} ms   {stage.what} ({stage.source})")
         narrator.step(f"the traffic was gone for {died.outage_ms:.0f} ms; {lab.serving()} serves now")
     return [moved, died]
 
@@ -103,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ndemo: stopped. The lab is left as it is; the next demo tears it down.", file=sys.stderr)
         return 130
-    except (PlaybookFailed, TrafficLost) as error:
+    except (NotHealed, PlaybookFailed, TrafficLost) as error:
         print(f"\ndemo: {error}\nThe lab is left as it is; the next demo tears it down.", file=sys.stderr)
         return 1
     if not options.keep:

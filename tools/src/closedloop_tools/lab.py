@@ -47,7 +47,7 @@ class PlaybookFailed(Exception):
 class Playbook:
     """A run of `ansible-playbook`, begun when this is made."""
 
-    def __init__(self, book: str, variables: Mapping[str, str], on_task: Callable[[str], None] | None = None) -> None:
+    def __init__(self, book: str, variables: Mapping[str, str | bool], on_task: Callable[[str], None] | None = None) -> None:
         """on_task: called in a thread with the name of each task that begins."""
         self._book = book
         self._folder = work_folder("playbook")
@@ -111,12 +111,12 @@ def tasks(begin_ns: int, lines: list[str]) -> list[Task]:
 class Lab:
     """One lab region by name, with the variables that its playbooks get beside `lab_name`."""
 
-    def __init__(self, name: str, **variables: str) -> None:
+    def __init__(self, name: str, **variables: str | bool) -> None:
         self.name = name
-        self._variables = {"lab_name": name} | variables
+        self._variables: dict[str, str | bool] = {"lab_name": name, **variables}
         self._state = _STATE / name
 
-    def playbook(self, book: str, on_task: Callable[[str], None] | None = None, **variables: str) -> Playbook:
+    def playbook(self, book: str, on_task: Callable[[str], None] | None = None, **variables: str | bool) -> Playbook:
         return Playbook(book, self._variables | variables, on_task)
 
     def renew(self, on_task: Callable[[str], None] | None = None) -> None:
@@ -157,7 +157,7 @@ class Lab:
 
     def operations(self, since_us: int = 0) -> list[Operation]:
         """Operations that were accepted from that moment (UNIX microseconds) on, oldest first."""
-        file = self._state / "control/operations.db"
+        file = self._state / "operations.db"
         if not file.exists():
             return []
         store = open_store(str(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -22,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
         ("scaling", scaling.SERIES, "one scale-out and the scale-in after it"),
     ):
         one = commands.add_parser(name, help=text)
-        one.add_argument("--lab", default="cl", help="name of the lab (cl)")
+        one.add_argument(
+            "--extra-vars", type=json.loads, default={}, metavar="JSON", help="what the lab was made with; lab_name is cl else"
+        )
         one.add_argument("--series", choices=series, default=series[0])
         one.add_argument("--run", type=int, default=1, help="number of the run")
     for verb, text in (("begin", "forget the runs of an earlier measurement"), ("report", "write the report of the runs so far")):
@@ -43,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(folder: Path, options: argparse.Namespace) -> int:
     """A run that fails is a result too: the measurement goes on."""
     measure = failover.run if options.command == "failover" else scaling.run
-    record = measure(Lab(options.lab), options.series, options.run)
+    lab = Lab(**{"name" if name == "lab_name" else name: value for name, value in ({"lab_name": "cl"} | options.extra_vars).items()})
+    record = measure(lab, options.series, options.run)
     runs.add(folder, record)
     print(f"{options.series}, run {options.run}: {_told(record)}", flush=True)
     return 0
