@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Leaves nothing behind: labs are torn down by their playbook where that still works, then whatever is left of them is found by name and removed,
-# then the checkout's caches, reports and environments. A test that is running keeps its namespaces.
+# then the checkout's caches, reports and environments, and what was built outside of it for all checkouts. A test that is running keeps its namespaces.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 STATE=/run/closedloop
@@ -61,5 +61,6 @@ for lab in "${found[@]}"; do as_root rm -rf "${STATE:?}/$lab"; done
 [ ! -d "$STATE" ] || as_root rmdir --ignore-fail-on-non-empty "$STATE"
 
 say 'caches, reports, environments'
+as_root rm -rf "${CLOSEDLOOP_CACHE:-/var/cache/closedloop}"
 rm -rf .venv .tools .cache .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis reports tests/output closedloop-mobility-*.tar.gz
 find . -name .git -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +

@@ -1,11 +1,12 @@
-"""Run the stages of `make test` one after another, time them, and count what passed.
+"""Run the stages of `make test`, time them, and count what passed.
 
-    python scripts/stages.py              every stage, in order
+    python scripts/stages.py              every stage
     python scripts/stages.py unit kernel  these
 
-A stage is a list of commands; all of them run even when one fails. A command that writes JUnit files counts by its test cases, any
-other counts as one. A pytest stage that finds no test fails (pytest's exit status 5). What a stage prints is shown as it comes and kept
-in reports/test/<stage>.log; the last line is the total: `N passed, N failed`.
+A stage is a list of commands; all of them run even when one fails. Two run at a time: most of what the real things do is waiting.
+Those that need root are apart from the machine and from each other, in namespaces of their own. A command that writes JUnit files
+counts by its test cases, any other counts as one. A pytest stage that finds no test fails (pytest's exit status 5). What a stage
+prints is shown as it comes and kept in reports/test/<stage>.log; the last line is the total: `N passed, N failed`.
 """
 
 from __future__ import annotations
@@ -15,22 +16,30 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv/bin"
 REPORTS = ROOT / "reports/test"
 
+Say = Callable[[str], None]
+"""Tells a line to who watches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One command of a stage; `junit` is the pattern, below reports/test, of the files in which it counts its test cases."""
+    """One command of a stage; `junit`: patterns, below reports/test, of the files in which it counts its test cases."""
 
     argv: tuple[str, ...]
     root: bool = False
-    junit: str | None = None
+    junit: tuple[str, ...] = ()
+    waits: bool = False
+    """It mostly waits for daemons, and leaves the processors to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +60,10 @@ def tool(name: str, *arguments: str) -> Check:
     return Check((str(BIN / name), *arguments))
 
 
-def pytest(stage: str, *arguments: str, root: bool = False) -> Check:
+def pytest(stage: str, *arguments: str, root: bool = False, waits: bool = False) -> Check:
     junit = f"{stage}.xml"
     argv = (str(BIN / "python"), "-m", "pytest", "-q", f"--junitxml={REPORTS / junit}", *arguments)
-    return Check(argv, root=root, junit=junit)
+    return Check(argv, root=root, junit=(junit,), waits=waits)
 
 
 def lint() -> list[Check]:
@@ -79,11 +88,11 @@ def kernel() -> list[Check]:
 
 
 def daemons() -> list[Check]:
-    return [pytest("daemons", "tests/daemons", root=True)]
+    return [pytest("daemons", "tests/daemons", root=True, waits=True)]
 
 
 def uml() -> list[Check]:
-    return [Check((str(BIN / "python"), "-m", "tests.uml", str(REPORTS)), root=True, junit="uml-*/junit.xml")]
+    return [Check((str(BIN / "python"), "-m", "tests.uml", str(REPORTS)), root=True, junit=("uml-*/junit.xml",))]
 
 
 def simulation() -> list[Check]:
@@ -91,21 +100,18 @@ def simulation() -> list[Check]:
 
 
 def sanity() -> list[Check]:
-    return [
-        Check(("scripts/sanity.sh", "sanity", "--junit"), junit="ansible-test-sanity-*.xml"),
-        Check(("scripts/sanity.sh", "units"), junit="python*-*units.xml"),
-    ]
+    return [Check(("scripts/sanity.sh",), junit=("ansible-test-sanity-*.xml", "python*-*units.xml"))]
 
 
 def molecule() -> list[Check]:
     scenarios = sorted(file.parent.name for file in (ROOT / "molecule").glob("*/molecule.yml"))
     if not scenarios:
         raise SystemExit("molecule/ holds no scenario: nothing would be tested")
-    return [Check((str(BIN / "molecule"), "test", "--scenario-name", name), root=True) for name in scenarios]
+    return [Check((str(BIN / "molecule"), "test", "--scenario-name", name), root=True, waits=True) for name in scenarios]
 
 
 def faults() -> list[Check]:
-    return [pytest("faults", "tests/faults", root=True)]
+    return [pytest("faults", "tests/faults", root=True, waits=True)]
 
 
 STAGES: dict[str, Callable[[], list[Check]]] = {
@@ -113,10 +119,15 @@ STAGES: dict[str, Callable[[], list[Check]]] = {
 }
 
 
-def count(junit: str) -> tuple[int, int]:
+def results(junit: Iterable[str]) -> list[Path]:
+    """The files that match any of the patterns."""
+    return [file for pattern in junit for file in REPORTS.glob(pattern)]
+
+
+def count(junit: Iterable[str]) -> tuple[int, int]:
     """Passed and failed test cases in the JUnit files that match; a skipped case counts as neither."""
     passed = failed = 0
-    for file in REPORTS.glob(junit):
+    for file in results(junit):
         for case in ElementTree.parse(file).iter("testcase"):
             if case.find("failure") is not None or case.find("error") is not None:
                 failed += 1
@@ -137,44 +148,69 @@ def environment() -> dict[str, str]:
     }
 
 
-def execute(check: Check, log: Path) -> int:
-    """Run one command, copying what it prints to the terminal and to the log as it comes; returns its exit status."""
-    argv = ["scripts/as_root.sh", *check.argv] if check.root else list(check.argv)
+def execute(check: Check, log: Path, say: Say) -> int:
+    """Run one command, telling what it prints line by line as it comes, and keeping it in the log; returns its exit status."""
+    argv = ["scripts/apart.sh", *check.argv] if check.root else list(check.argv)
     with log.open("ab") as copy:
         process = subprocess.Popen(
             argv, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         assert process.stdout is not None, "a pipe was asked for"
-        while chunk := os.read(process.stdout.fileno(), 65536):
-            copy.write(chunk)
+        for line in process.stdout:
+            copy.write(line)
             copy.flush()
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+            say(line.decode("utf-8", "replace").rstrip("\n"))
     return process.wait()
 
 
-def run_check(check: Check, log: Path) -> tuple[int, int]:
+def run_check(check: Check, log: Path, say: Say) -> tuple[int, int]:
     """Passed and failed of one command. One that fails without a failed test case, or succeeds without any, is itself a failure."""
-    if check.junit:
-        for old in REPORTS.glob(check.junit):
-            old.unlink()
-    print(f"-- {' '.join(check.argv).replace(f'{ROOT}/', '')}", flush=True)
-    status = execute(check, log)
+    for old in results(check.junit):
+        old.unlink()
+    say(f"-- {' '.join(check.argv).replace(f'{ROOT}/', '')}")
+    status = execute(check, log, say)
     passed, failed = count(check.junit) if check.junit else (int(status == 0), 0)
     if (status != 0 and failed == 0) or (status == 0 and passed == 0):
         failed += 1
     return passed, failed
 
 
-def run_stage(stage: str) -> Outcome:
-    log = REPORTS / f"{stage}.log"
-    log.write_bytes(b"")
-    begun = time.monotonic()
-    results = [run_check(check, log) for check in STAGES[stage]()]
-    return Outcome(stage, sum(passed for passed, _failed in results), sum(failed for _passed, failed in results), time.monotonic() - begun)
+def speaker(name: str) -> Say:
+    """Two stages speak at a time: each line begins with who says it."""
+    return lambda line: print(f"{name:<10} | {line}", flush=True)
 
 
-def summarise(outcomes: list[Outcome]) -> bool:
+def run(chosen: list[str]) -> list[Outcome]:
+    """The commands of all stages, two at a time where there are two processors: one that mostly waits beside one that does not."""
+    work = deque((stage, check) for stage in chosen for check in STAGES[stage]() if check.waits)
+    work.extendleft((stage, check) for stage in chosen[::-1] for check in STAGES[stage]()[::-1] if not check.waits)
+    outcomes = {stage: Outcome(stage, 0, 0, 0.0) for stage in chosen}
+    for stage in chosen:
+        (REPORTS / f"{stage}.log").write_bytes(b"")
+
+    def worker(take: Callable[[], tuple[str, Check]]) -> None:
+        while True:
+            try:
+                stage, check = take()
+            except IndexError:
+                return
+            begun, say = time.monotonic(), speaker(stage)
+            passed, failed = run_check(check, REPORTS / f"{stage}.log", say)
+            seconds = time.monotonic() - begun
+            say(f"== {'FAILED' if failed else 'ok'} in {seconds:.1f} s")
+            with lock:
+                known = outcomes[stage]
+                outcomes[stage] = Outcome(stage, known.passed + passed, known.failed + failed, known.seconds + seconds)
+
+    lock = Lock()
+    ends = [work.popleft, work.pop][: len(os.sched_getaffinity(0))]
+    with ThreadPoolExecutor(len(ends)) as pool:
+        for future in [pool.submit(worker, take) for take in ends]:
+            future.result()
+    return list(outcomes.values())
+
+
+def summarise(outcomes: list[Outcome], seconds: float) -> bool:
     """Print the table and the total; true if nothing failed."""
     print(f"\n{'stage':<12}{'passed':>8}{'failed':>8}{'seconds':>9}")
     for outcome in outcomes:
@@ -182,7 +218,6 @@ def summarise(outcomes: list[Outcome]) -> bool:
         print(f"{outcome.stage:<12}{outcome.passed:>8}{outcome.failed:>8}{outcome.seconds:>9.1f}{remark}")
     passed = sum(outcome.passed for outcome in outcomes)
     failed = sum(outcome.failed for outcome in outcomes)
-    seconds = sum(outcome.seconds for outcome in outcomes)
     print(f"\nin {seconds:.0f} s:\n{passed} passed, {failed} failed", flush=True)
     return failed == 0
 
@@ -191,16 +226,10 @@ def main(names: list[str]) -> int:
     unknown = set(names) - set(STAGES)
     if unknown:
         raise SystemExit(f"unknown stage {sorted(unknown)}; there are: {', '.join(STAGES)}")
-    chosen = names or list(STAGES)
     REPORTS.mkdir(parents=True, exist_ok=True)
-    outcomes = []
-    for number, stage in enumerate(chosen, 1):
-        print(f"\n== [{number}/{len(chosen)}] {stage}", flush=True)
-        outcome = run_stage(stage)
-        verdict = "FAILED" if outcome.failed else "ok"
-        print(f"== [{number}/{len(chosen)}] {stage}: {verdict} in {outcome.seconds:.1f} s", flush=True)
-        outcomes.append(outcome)
-    return 0 if summarise(outcomes) else 1
+    begun = time.monotonic()
+    outcomes = run(names or list(STAGES))
+    return 0 if summarise(outcomes, time.monotonic() - begun) else 1
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def junit(*cases: str) -> str:
 
 
 def checked(reports: Path, script: str, *, pattern: str | None = None) -> tuple[int, int]:
-    return stages.run_check(stages.Check(("sh", "-c", script), junit=pattern), reports / "log")
+    return stages.run_check(stages.Check(("sh", "-c", script), junit=(pattern,) if pattern else ()), reports / "log", print)
 
 
 def test_a_plain_command_counts_as_one(reports: Path) -> None:
@@ -83,12 +83,12 @@ def test_results_of_an_earlier_run_do_not_count(reports: Path) -> None:
 
 def test_a_pytest_stage_without_tests_is_a_failure(reports: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert stages.run_check(stages.pytest("unit", "-c", "/dev/null", str(tmp_path / "empty")), reports / "log") == (0, 1)
+    assert stages.run_check(stages.pytest("unit", "-c", "/dev/null", str(tmp_path / "empty")), reports / "log", print) == (0, 1)
 
 
 def test_the_last_line_is_the_total(capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = [stages.Outcome("lint", 7, 0, 12.0), stages.Outcome("unit", 300, 2, 20.4)]
-    assert stages.summarise(outcomes) is False
+    assert stages.summarise(outcomes, 32.4) is False
     assert capsys.readouterr().out.splitlines()[-1] == "307 passed, 2 failed"
 
 

@@ -1,10 +1,12 @@
-"""User Mode Linux with `kernel.config`, built from the distribution's kernel source; kept in .cache/uml until either changes.
+"""User Mode Linux with `kernel.config`, built from the distribution's kernel source; kept outside of the checkout, in
+/var/cache/closedloop/uml (CLOSEDLOOP_CACHE instead of /var/cache/closedloop), by the hash of both.
 
 The distributions' own package user-mode-linux will not do: it has no nftables for IPv6 (CONFIG_NF_TABLES_IPV6), which the guards live in.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -13,7 +15,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CACHE = ROOT / ".cache/uml"
+CACHE = Path(os.environ.get("CLOSEDLOOP_CACHE", "/var/cache/closedloop")) / "uml"
 OPTIONS = Path(__file__).with_name("kernel.config")
 _UNNEEDED = (
     *("Documentation/*/*", "tools/testing/*", "arch/[!ux]*/*.[chS]", "*.dts", "*.dtsi"),
@@ -26,12 +28,14 @@ def built() -> Path:
     """The kernel, an executable. Raises SystemExit that says what is missing or what went wrong."""
     source = _source()
     wanted = hashlib.sha256(
-        OPTIONS.read_bytes() + f"{source.name} {source.stat().st_size} {source.stat().st_mtime_ns}".encode()
+        " ".join([*_options(), source.name, str(source.stat().st_size), str(source.stat().st_mtime_ns)]).encode()
     ).hexdigest()
     kernel = CACHE / f"linux-{wanted[:16]}"
-    if not kernel.exists():
-        shutil.rmtree(CACHE, ignore_errors=True)
-        _build(source, kernel)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:  # of two checkouts one builds
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kernel.exists():
+            _build(source, kernel)
     return kernel
 
 
@@ -49,14 +53,16 @@ def _options() -> list[str]:
 def _build(source: Path, kernel: Path) -> None:
     begun = time.monotonic()
     tree = CACHE / "source"
-    tree.mkdir(parents=True)
+    shutil.rmtree(tree, ignore_errors=True)  # of a build that was killed
+    tree.mkdir()
     print(f"building User Mode Linux from {source.name}, once: about 3 minutes on two cores that are free", flush=True)
     _run(["tar", "-x", "-f", str(source), "-C", str(tree), "--strip-components=1", *(f"--exclude=*/{name}" for name in _UNNEEDED)])
     make = ["make", "-C", str(tree), "ARCH=um"]
     _run([*make, "-s", "allnoconfig", f"KCONFIG_ALLCONFIG={OPTIONS}"])
     _check_options(tree / ".config")
     _compile([*make, f"-j{os.cpu_count() or 1}", "linux"])
-    _run(["strip", "-o", str(kernel), str(tree / "linux")])
+    _run(["strip", str(tree / "linux")])
+    (tree / "linux").rename(kernel)
     shutil.rmtree(tree)
     print(f"built in {time.monotonic() - begun:.0f} s", flush=True)
 
