@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # Compiled bytecode halves the time that ansible-playbook takes to start, which is part of every outage measured here.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo bench bench-source test test-fast test-unit test-kernel test-daemons test-uml test-simulation test-faults sanity molecule lint format reference nightly clean
+.PHONY: help setup demo bench bench-source bench-hostile test test-fast test-unit test-kernel test-daemons test-uml test-simulation test-faults test-hostile sanity molecule lint format reference nightly clean
 
 STAGES := .venv/bin/python scripts/stages.py
 
@@ -21,7 +21,10 @@ bench: setup ## measure, into reports/bench/
 bench-source: setup ## measure the event source, with a soak of five minutes, into reports/ves_source/
 	@.venv/bin/python -m closedloop_tools.ves_source
 
-test: setup ## every test: lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults
+bench-hostile: setup ## a million hostile events through the control loop, half an hour, into reports/hostile/
+	@scripts/as_root.sh .venv/bin/python -m tests.hostile.bench
+
+test: setup ## every test: lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, hostile
 	@$(STAGES)
 
 test-fast: setup ## lint and unit tests
@@ -47,6 +50,9 @@ sanity: setup ## ansible-test sanity and units on the built artifact
 
 molecule: setup ## every molecule scenario
 	@$(STAGES) molecule
+
+test-hostile: setup ## twenty thousand events whose every text is an attack, through the control loop
+	@$(STAGES) hostile
 
 test-faults: setup ## two hundred kills on a running lab, and wrong values
 	@$(STAGES) faults

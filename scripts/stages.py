@@ -114,8 +114,12 @@ def faults() -> list[Check]:
     return [pytest("faults", "tests/faults", root=True, waits=True)]
 
 
+def hostile() -> list[Check]:
+    return [pytest("hostile", "tests/hostile", root=True)]
+
+
 STAGES: dict[str, Callable[[], list[Check]]] = {
-    stage.__name__: stage for stage in (lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults)
+    stage.__name__: stage for stage in (lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, hostile)
 }
 
 
