@@ -71,7 +71,7 @@ def table(told: Sequence[Scene]) -> str:
 
 def play(narrator: Narrator) -> list[Scene]:
     """Bring the lab up and play both scenes."""
-    lab = Lab(LAB, redundancy="cold", home_agent_address="shared", control_loop_enabled="false")
+    lab = Lab(LAB, redundancy="cold", home_agent_address="shared")
     narrator.chapter("The network comes up: ansible-playbook playbooks/site.yml")
     lab.renew(narrator.step)
     with Traffic(lab, MOBILE_NODE) as traffic:
