@@ -79,6 +79,13 @@ def test_the_report_keeps_the_contract_and_sets_series_beside_the_published_figu
     assert {(folder / name).stat().st_size > 10_000 for name in ("outages.png", "stages.png")} == {True}
 
 
+def test_the_page_tells_what_the_repair_time_is_worth(folder: Path) -> None:
+    page = failover_report.write(folder).read_text()
+    assert "<td>1N</td><td>122.95 d</td><td>28.611 h</td>" in page, "of a mean of 1.03 s"
+    assert "five nines without a spare; repaired in 106.23 s it takes 2N" in page
+    assert (folder / "availability.png").stat().st_size > 10_000
+
+
 def test_a_failed_run_is_reported_and_its_text_is_escaped(folder: Path) -> None:
     page = failover_report.write(folder).read_text()
     assert "&lt;b&gt;nothing&lt;/b&gt; came" in page

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from closedloop_tools.measure import page, pictures, verdict
+from closedloop_tools.measure import page, pictures, repair, verdict
 from closedloop_tools.measure.failover import SERIES, STAGES
 from closedloop_tools.measure.runs import Record, read
 from closedloop_tools.report import Aim, Statistics, at_most, figures_of, published, write_report
@@ -103,6 +103,8 @@ def _page(folder: Path, by_series: dict[str, list[Record]], waterfall: dict[str,
             page.Picture("stages.png", "What happens when"),
             page.Table(("stage", "median, ms after the failure"), [(WHAT[name], f"{ms:.0f}") for name, ms in waterfall.items()]),
         ]
+    if main:
+        parts += repair.parts(statistics.fmean(main), folder)
     failures = [record for records in by_series.values() for record in records if record["failed"]]
     if failures:
         lines = [(TITLES[str(record["series"])], str(record["run"]), str(record["error"])) for record in failures]
