@@ -124,6 +124,21 @@ def test_text_of_an_event_reaches_the_log_only_escaped(make: Make) -> None:
     assert all(line.isascii() and json.loads(line) for line in listener.log)
 
 
+def test_what_is_no_http_is_not_quoted_in_the_log(make: Make) -> None:
+    listener = make(log_level="debug")
+    for line in (b"forged\x1b[31m\n", b"GET /forged\x01 HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nforged\x00: x\r\n"):
+        with (
+            socket.create_connection(("::1", listener.port), 10) as plain,
+            listener.tls.wrap_socket(plain, server_hostname="localhost") as tls,
+            contextlib.suppress(OSError),
+        ):
+            tls.sendall(line + b"\r\n")
+            tls.recv(4096)
+    assert listener.stop() == 0
+    assert any("Error handling request" in line for line in listener.log)
+    assert not any("forged" in line for line in listener.log)
+
+
 def test_it_does_not_start_without_certificate_or_passwords(tmp_path: Path) -> None:
     file = tmp_path / "ves.yml"
     command = [sys.executable, "-m", "closedloop_loop.main", "ves", "--config", str(file)]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from closedloop_loop.intake import answers, events
 from closedloop_loop.intake.answers import Reply
@@ -35,6 +36,16 @@ _DECODERS: Final[dict[str, Callable[[bytes], list[Entry]]]] = {
 }
 
 
+def _without_quotation(record: logging.LogRecord) -> bool:
+    """What is no HTTP is told by the peer's address alone: aiohttp's trace quotes it, and anybody may send it, password or not."""
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info = None
+    return True
+
+
+log.addFilter(_without_quotation)
+
+
 class Listener:
     """Answers requests. Without an authenticator everybody may send, but for whom TLS has refused."""
 
@@ -46,7 +57,7 @@ class Listener:
             request_factory=_request,
             access_log=None,
             auto_decompress=False,
-            logger=log,  # its words are aiohttp's own; text of a request is in the JSON-escaped trace at most
+            logger=log,
             tcp_keepalive=True,
         )
         self._runner = web.ServerRunner(self._server, handle_signals=False, shutdown_timeout=2.0)
