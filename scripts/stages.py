@@ -118,10 +118,6 @@ def hostile() -> list[Check]:
     return [pytest("hostile", "tests/hostile", root=True)]
 
 
-def hostile() -> list[Check]:
-    return [pytest("hostile", "tests/hostile", root=True)]
-
-
 STAGES: dict[str, Callable[[], list[Check]]] = {
     stage.__name__: stage for stage in (lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, hostile)
 }
