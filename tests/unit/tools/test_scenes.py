@@ -36,7 +36,7 @@ def scene() -> Scene:
     stages = [
         Stage(CAUSE, "ha-pp-a killed", "cause"),
         Stage(CAUSE + 12 * MS, "ha-pp-a is proven dead", "HA-B"),
-        Stage(CAUSE + 90 * MS, "HA-PP is started", "playbook"),
+        Stage(CAUSE + 90 * MS, "host and HA-PP are started", "playbook"),
         Stage(CAUSE + 101 * MS, "traffic is back", "packets"),
     ]
     to, back = direction((0, 100)), direction((0, 40))
@@ -57,7 +57,7 @@ def test_a_hiccup_of_the_undisturbed_direction_does_not_move_the_return_of_the_t
 def test_stages_are_figures_without_the_names_of_packet_processors() -> None:
     assert scenes.stage_figures(scene()) == {
         "after_is_proven_dead_ms": 12.0,
-        "after_ha_pp_is_started_ms": 90.0,
+        "after_host_and_ha_pp_are_started_ms": 90.0,
         "after_traffic_is_back_ms": 101.0,
     }
 
@@ -72,7 +72,7 @@ def test_the_report_of_a_demo_keeps_the_contract() -> None:
 def test_the_table_tells_packets_outage_and_how_long_each_stage_took() -> None:
     lines = demo.table([scene()]).splitlines()
     assert lines[1].split() == ["ha-pp-a", "dies", "1200", "140", "100", "ms"]
-    assert "    90 ms    78 ms   HA-PP is started (playbook)" in lines
+    assert "    90 ms    78 ms   host and HA-PP are started (playbook)" in lines
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

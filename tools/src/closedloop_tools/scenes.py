@@ -231,8 +231,7 @@ MOBILE_NODE_TOLD = {
 _PLAYBOOK_TOLD = {
     "What was placed so far is known": "playbook begins",
     "The successor is started": "playbook knows what to do",
-    "The VF module's configuration and placement are written": "host in the new region stands",
-    "The HA-PP runs": "HA-PP is started",
+    "The VF module's host is on its links, its configuration and placement are written, and the HA-PP runs": "host and HA-PP are started",
 }
 """Tasks whose beginning is a stage."""
 

@@ -14,6 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--socket", type=Path, required=True, metavar="PATH", help="where to listen; only this user may reach it")
     parser.add_argument("--shim", type=Path, metavar="DIR", help="put a command ansible-playbook into DIR, for the PATH of the rulebook")
+    parser.add_argument("--collection", type=Path, metavar="DIR", help="folder NAMESPACE/NAME of a collection to be loaded beforehand")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from closedloop_loop.runner.server import log, open_server
     from closedloop_loop.runner.setup import install, like_ansible_runner
 
-    server = open_server(args.socket)
+    server = open_server(args.socket, args.collection)
     if args.shim is not None:
         log("shim", path=str(install(args.shim, server.real, args.socket)))
     env = dict(os.environ)

@@ -1,6 +1,6 @@
 """Ansible inside a warm process: import it once, and make what it read at its import right for each playbook.
 
-The one file of the loop that imports Ansible: at run time, in template processes and what they fork, never in the loop itself.
+This file and collection.py import Ansible: at run time, in template processes and what they fork, never in the loop itself.
 What Ansible keeps from its import (2.19): its settings (`ansible.constants`), the configuration file behind them, a temporary folder, the
 random part of unique identifiers, whether to colour, the width of the screen. Settings that differ from those of the ordinary command
 are not patched, since other modules may have copied them: the playbook is refused and the ordinary command runs it.
@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, Final
+
+from closedloop_loop.runner.collection import Collection
 
 PRELOADED: Final = (
     "ansible.cli.playbook",
@@ -65,7 +67,8 @@ class Different(Exception):
 class Warm:
     """An imported Ansible."""
 
-    def __init__(self) -> None:
+    def __init__(self, collection: Path | None = None) -> None:
+        """collection: folder of one whose playbooks are expected."""
         self.release = Path(str(importlib.import_module("ansible.release").__file__))
         self.installed = self._installation()
         for name in PRELOADED:
@@ -75,6 +78,8 @@ class Warm:
         # the definitions once more, as they are before a manager works on them: a child has no time to parse them
         self._definitions = self._constants.config._read_config_yaml_file(str(Path(str(self._manager.__file__)).with_name("base.yml")))
         self._know_routing()
+        if collection is not None:
+            Collection(collection).load()
         gc.collect()
         gc.freeze()  # the collector of a child leaves these pages shared
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from closedloop_loop.errors import CommandError
+from closedloop_loop.runner.collection import marks
 from closedloop_loop.runner.request import Malformed, Request, fingerprint, read
 
 MOST_TEMPLATES: Final = 4
@@ -44,10 +45,11 @@ class Template:
 
 @dataclass(slots=True)
 class Server:
-    """One socket, its templates, its connections that have not yet said what they want."""
+    """One socket, its templates, its connections that have not yet said what they want. collection: folder of one to be loaded, if any."""
 
     path: Path
     real: Path
+    collection: Path | None
     listener: socket.socket
     wake: int
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
@@ -57,7 +59,7 @@ class Server:
 
     def warm(self, env: dict[str, str], folder: Path) -> None:
         """Start a template for commands with these variables in this folder."""
-        key = fingerprint(env, folder)
+        key = self._key(env, folder)
         if key in self.templates:
             return
         while len(self.templates) >= MOST_TEMPLATES:
@@ -65,7 +67,7 @@ class Server:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # without the server's standard input and output, in a session of its own: signals of a terminal are for the server
         process = subprocess.Popen(
-            [sys.executable, str(TEMPLATE), str(self.real)],
+            [sys.executable, str(TEMPLATE), str(self.real), *([str(self.collection)] if self.collection else [])],
             env=env,
             cwd=folder,
             stdin=there.fileno(),
@@ -149,15 +151,18 @@ class Server:
         if request.real != str(self.real):
             raise Malformed(f"the client stands for {request.real!r}, this server for {str(self.real)!r}")
         place = Path(f"/proc/self/fd/{folder}")
-        key = fingerprint(request.env, place)
+        key = self._key(request.env, place)
         template = self.templates.get(key)
         if template is None:
             self.warm(request.env, place.readlink())
-            raise Malformed("no process is warm for these variables and this configuration file; one is being started")
+            raise Malformed("no process is warm for these variables, this configuration file and these plug-ins; one is being started")
         self.templates.move_to_end(key)
         if not template.ready:
             raise Malformed("the process for these variables is still starting")
         return template
+
+    def _key(self, env: dict[str, str], folder: Path) -> tuple[object, ...]:
+        return fingerprint(env, folder), marks(self.collection)
 
     def _heard(self, key: tuple[object, ...]) -> None:
         """A template is ready, or gone."""
@@ -182,8 +187,10 @@ class Server:
         self.stopped.append(template)
 
 
-def open_server(path: Path) -> Server:
+def open_server(path: Path, collection: Path | None = None) -> Server:
     """Listen at `path`, which nobody but this user reaches. Raises CommandError."""
+    if collection is not None and not (collection / "plugins").is_dir():
+        raise CommandError(f"--collection: {collection} has no folder plugins: name the folder NAMESPACE/NAME of a collection")
     real = Path(sys.executable).with_name("ansible-playbook")
     if not real.is_file():
         raise CommandError(f"{real} is not there: install ansible-core beside this command")
@@ -213,7 +220,7 @@ def open_server(path: Path) -> Server:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(wake)
-    return Server(path, real, listener, awake)
+    return Server(path, real, collection.absolute() if collection else None, listener, awake)
 
 
 def log(event: str, **fields: object) -> None:

@@ -25,8 +25,9 @@ def main() -> None:
     control = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.dup2(nothing, 0)
+    collection = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     sys.argv = [sys.argv[1]]
-    warm = Warm()
+    warm = Warm(collection)
     os.chdir("/")
     # the server decides when this ends; a terminal's signals are for it
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
