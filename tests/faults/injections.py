@@ -63,17 +63,18 @@ class Hang:
 
 @dataclass(frozen=True)
 class Cut:
-    """Nothing of the link between HA-PP and HA-B passes for a while. `reset`: and the HA-PP's connection is reset."""
+    """Nothing of the host's connections to a port passes for a while; without a port, to HA-B's for HA-PPs. `reset`: and they are reset."""
 
     host: str
     how: str
+    port: int | None = None
 
     @property
     def kind(self) -> str:
-        return f"cut_link_{self.how}"
+        return f"cut_{'link' if self.port is None else 'events'}_{self.how}"
 
     def begin(self, lab: Lab) -> bool:
-        port = int(lab.config("ha-b", "ha-b.yml")["link"]["port"])
+        port = int(lab.config("ha-b", "ha-b.yml")["link"]["port"]) if self.port is None else self.port
         rules = f"""
             add table {_TABLE}
             add chain {_TABLE} incoming {{ type filter hook input priority 0; }}

@@ -119,7 +119,7 @@ class Lab:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.state = STATE / name
-        self._folder = folder
+        self.folder = folder
         self._tls: ssl.SSLContext | None = None
         self.mobile_nodes = ("mn1", "mn2")
         self.at = dict(zip(self.mobile_nodes, VISITED, strict=True))
@@ -131,7 +131,7 @@ class Lab:
     # --- playbooks ---------------------------------------------------------------------------------------------------
 
     def begin(self, book: str, **variables: Any) -> Playbook:
-        return Playbook(book, {"lab_name": self.name, "redundancy": "standby", "control_loop_enabled": False} | variables, self._folder)
+        return Playbook(book, {"lab_name": self.name, "redundancy": "standby", "control_loop_enabled": False} | variables, self.folder)
 
     def run(self, book: str, **variables: Any) -> dict[str, int]:
         return self.begin(book, **variables).wait()
@@ -160,25 +160,35 @@ class Lab:
             return record.pid
         return 0
 
+    def supervised(self) -> list[Service]:
+        """What a supervisor starts again."""
+        return self.services()
+
     def supervise(self) -> None:
-        """Start again what does not run, as its role does. A daemon without files or namespace is left to the playbooks."""
-        for service in self.services():
-            directory = self.state / service.host
-            record = directory / f"{service.program}.json"
-            if self.record(service) is not None or not record.exists() or not namespaces.exists(self.namespace(service.host)):
-                continue
-            params = {
-                "name": service.program,
-                "directory": str(directory),
-                "state": "started",
-                "namespace": self.namespace(service.host),
-                "argv": [str(BIN / service.program), "--config", str(directory / f"{service.program}.yml")],
-                "environment": {},
-                "capabilities": _CAPABILITIES[service.program],
-                "watch": [str(directory / name) for name in _WATCHED[service.program]],
-                "grace_ms": 5000,
-            }
-            processes.run(params, check_mode=False)
+        """Start again what does not run."""
+        for service in self.supervised():
+            self.start(service)
+
+    def start(self, service: Service) -> None:
+        """As its role does, where it does not run. A daemon without files or namespace is left to the playbooks."""
+        record = self.state / service.host / f"{service.program}.json"
+        if self.record(service) is None and record.exists() and namespaces.exists(self.namespace(service.host)):
+            processes.run(self.process(service), check_mode=False)
+
+    def process(self, service: Service) -> dict[str, Any]:
+        """Arguments of the module netns_process."""
+        directory = self.state / service.host
+        return {
+            "name": service.program,
+            "directory": str(directory),
+            "state": "started",
+            "namespace": self.namespace(service.host),
+            "argv": [str(BIN / service.program), "--config", str(directory / f"{service.program}.yml")],
+            "environment": {},
+            "capabilities": _CAPABILITIES[service.program],
+            "watch": [str(directory / name) for name in _WATCHED[service.program]],
+            "grace_ms": 5000,
+        }
 
     def move(self, node: str, link: str) -> None:
         """Attach the mobile node to a link, as move.yml does."""
@@ -286,7 +296,7 @@ class Lab:
     def keep(self, folder: Path) -> None:
         """Copy what tells how something went wrong: logs, event streams, configurations, placements. No secrets."""
         for path in self.state.glob("*/*") if self.state.is_dir() else []:
-            if path.suffix in {".log", ".jsonl", ".yml", ".json"}:
+            if path.suffix in {".log", ".jsonl", ".yml", ".json"} and path.name != "inventory.json":
                 (folder / path.parent.name).mkdir(exist_ok=True)
                 shutil.copy(path, folder / path.parent.name)
 

@@ -8,40 +8,20 @@
 
 from __future__ import annotations
 
-import json
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.closedloop.mobility.plugins.module_utils import links, namespaces, netns
+from ansible_collections.closedloop.mobility.plugins.module_utils import namespaces, netns
 
-from tests.faults.acknowledged import EventStream, durable, lost
 from tests.faults.injections import Injection, Kill, Step, choose, moves
-from tests.faults.lab import HA_B, ROOT, VISITED, Lab, Service, environment
-from tests.faults.watcher import PROBE_HOST
+from tests.faults.lab import HA_B, VISITED, Lab, Service
+from tests.faults.watching import Watching
 
 CONVERGED_S = 30.0
 """Bound of convergence after a batch on a machine that does other things too; the median is far below."""
-
-
-def start_watcher(lab: str, addresses: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    """It watches when this returns, and leaves watcher.json in the folder when it is told to end."""
-    output = folder / "watcher.json"
-    argv = [sys.executable, "-m", "tests.faults.watcher", "--lab", lab, "--output", str(output), *addresses]
-    path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'collections'}"}
-    with (folder / "watcher.log").open("wb") as log:
-        watcher = subprocess.Popen(argv, cwd=ROOT, env=environment() | path, stdout=log, stderr=log)
-    deadline = time.monotonic() + 20
-    while not output.exists():
-        ended = watcher.poll() is not None or time.monotonic() > deadline
-        assert not ended, f"the watcher does not watch: {(folder / 'watcher.log').read_text(encoding='utf-8')[-2000:]}"
-        time.sleep(0.01)
-    return watcher
 
 
 class Suite:
@@ -53,9 +33,7 @@ class Suite:
         self.counts: Counter[str] = Counter()
         self.runs: list[dict[str, Any]] = []
         self.durable_checks = 0
-        self._folder = folder
-        self._streams: dict[str, EventStream] = {}
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self.watching = Watching(lab, folder)
         # Seconds that a run takes which is not killed; the guesses are replaced by what is measured.
         self._durations = {"site": 10.0, "deploy": 3.5, "failover": 4.5, "move": 3.0}
 
@@ -68,82 +46,25 @@ class Suite:
         """Those by kill -9."""
         return sum(number for kind, number in self.counts.items() if kind.startswith("kill_"))
 
-    @property
-    def acknowledged(self) -> int:
-        return sum(stream.count for stream in self._streams.values())
-
-    # --- watching ----------------------------------------------------------------------------------------------------
-
-    def watch(self) -> None:
-        """From here on nothing may be served twice and nothing acknowledged may be lost."""
-        lab = self.lab
-        self._streams = {lab.home_address(node): EventStream(lab.state / node / "state/events.jsonl") for node in lab.mobile_nodes}
-        probe = lab.namespace(PROBE_HOST)
-        netns.run({"namespaces": [{"name": probe, "sysctls": {}}], "state": "present", "grace_ms": 100}, check_mode=False)
-        interface = {
-            "namespace": probe,
-            "name": "eth0",
-            "link": "home",
-            "roaming": False,
-            "sysctls": {"disable_ipv6": 1},
-        }
-        links.run({"fabric": lab.namespace("fabric"), "interfaces": [interface], "state": "present"}, check_mode=False)
-        self._watcher = start_watcher(lab.name, lab.watched_addresses(), self._folder)
-
-    def watched(self) -> dict[str, Any]:
-        """End of the watch: what was seen. AssertionError where anything was served twice or the watcher itself died."""
-        assert self._watcher is not None, "watch() comes first"
-        self._watcher.send_signal(signal.SIGTERM)
-        status = self._watcher.wait(30)
-        assert status == 0, self._watchers_log()
-        seen: dict[str, Any] = json.loads((self._folder / "watcher.json").read_text(encoding="utf-8"))
-        assert seen["violations"] == [], seen["violations"]
-        return seen
-
-    def _watchers_log(self) -> str:
-        return f"the watcher has failed: {(self._folder / 'watcher.log').read_text(encoding='utf-8')[-2000:]}"
-
-    def stop_watching(self) -> None:
-        """Whatever happened."""
-        if self._watcher is not None and self._watcher.poll() is None:
-            self._watcher.kill()
-            self._watcher.wait()
-
-    def _nothing_lost(self, rows: dict[str, dict[str, Any]], where: str) -> None:
-        for address, stream in self._streams.items():
-            problem = lost(stream.last, rows.get(address)) if stream.last is not None else None
-            assert problem is None, f"{address}: {problem} ({where})"
-
-    def _follow(self) -> None:
-        for stream in self._streams.values():
-            stream.follow()
+    # --- faults and what comes after -----------------------------------------------------------------------------------
 
     def settle(self, what: str) -> float:
         """Everything converges and nothing acknowledged is lost; seconds it took."""
-        assert self._watcher is not None, "watch() comes first"
-        assert self._watcher.poll() is None, self._watchers_log()
+        self.watching.alive()
         try:
             seconds = self.lab.converged(CONVERGED_S)
         except AssertionError as error:
             raise AssertionError(f"after {what}: {error}") from error
-        self._follow()
-        self._nothing_lost(self.lab.bindings(), f"HA-B's API, after {what}")
+        self.watching.nothing_lost()
         return seconds
-
-    # --- functions and links -----------------------------------------------------------------------------------------
 
     def inject(self, injection: Injection) -> None:
         if not injection.begin(self.lab):
             return
         self.counts[injection.kind] += 1
         if injection == Kill(HA_B):
-            self._database_of_the_dead()
-
-    def _database_of_the_dead(self) -> None:
-        """What was acknowledged before is in the file, without help by an HA-B."""
-        self._follow()
-        self._nothing_lost(durable(self.lab.state / "ha-b/state/bindings.sqlite"), "the database of the killed HA-B")
-        self.durable_checks += 1
+            self.watching.nothing_lost_on_disk()
+            self.durable_checks += 1
 
     def batch(self, *, by_playbook: bool) -> None:
         """A few injections at random moments under handovers. by_playbook: what was killed stays dead until site.yml starts it again."""

@@ -40,7 +40,7 @@ def suite() -> Iterator[Suite]:
         yield made
     finally:
         signal.signal(signal.SIGTERM, before)
-        made.stop_watching()
+        made.watching.stop()
         lab.keep(LOGS)
         lab.remove()
 
@@ -48,7 +48,7 @@ def suite() -> Iterator[Suite]:
 def test_two_hundred_kills_lose_no_registration_give_no_address_two_owners_and_everything_converges(suite: Suite) -> None:
     begun = time.monotonic()
     suite.born_under_kills(BIRTH_KILLS)
-    suite.watch()
+    suite.watching.start()
     for number, book in enumerate(SERIES):
         suite.series(book, KILLS_PER_SERIES, unchanged=number % 2 == 1)
     number = 0
@@ -56,7 +56,7 @@ def test_two_hundred_kills_lose_no_registration_give_no_address_two_owners_and_e
         number += 1
         suite.batch(by_playbook=number % MENDED_BY_PLAYBOOK_EVERY == 0)
     suite.unchanged()
-    seen = suite.watched()
+    seen = suite.watching.ended()
 
     totals = {
         "mended_by": "total",
@@ -64,7 +64,7 @@ def test_two_hundred_kills_lose_no_registration_give_no_address_two_owners_and_e
         "total_injections": suite.injections,
         "total_kills": suite.kills,
         **{f"total_{kind.replace('-', '_')}": number for kind, number in sorted(suite.counts.items())},
-        "acknowledged_registrations": suite.acknowledged,
+        "acknowledged_registrations": suite.watching.acknowledged,
         "databases_read_after_kill": suite.durable_checks,
         "ownership_samples": seen["samples"],
         "ownership_longest_gap_ms": seen["longest_gap_ms"],
@@ -75,6 +75,6 @@ def test_two_hundred_kills_lose_no_registration_give_no_address_two_owners_and_e
     print("\n".join(f"{name:<32}{value}" for name, value in totals.items()))
     write_report("faults", [*suite.runs, totals], aims={"total_kills": at_least(KILLS, of="max")}, directory=ROOT / "reports")
     assert suite.kills >= KILLS
-    assert suite.acknowledged > suite.injections / 4, "handovers and restarts register"
+    assert suite.watching.acknowledged > suite.injections / 4, "handovers and restarts register"
     assert seen["samples"] > 1000
     assert seen["answers"] > seen["probes"], "most of the time somebody answers for each of the addresses"

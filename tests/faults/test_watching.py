@@ -17,8 +17,8 @@ from closedloop_nf.runtime.addresses import from_text
 
 from tests.faults.acknowledged import Acknowledged, EventStream, lost
 from tests.faults.kernel_view import look
-from tests.faults.suite import start_watcher
 from tests.faults.watcher import PROBE_HOST
+from tests.faults.watching import start_watcher
 
 HOME_ADDRESS = "2001:db8:100::1001"
 HOME_AGENTS = ("ha-pp-a", "ha-pp-b")
