@@ -89,7 +89,8 @@ def test_every_field_comes_back_as_it_was(reopen: Open) -> None:
     store = reopen()
     store.commit([batch(1, PutBinding(row(1)), PutHomeAgent(agent("a")), PutAssociation(key), revision=2**40, epoch=2**33)])
     store.set_lease(5000)
-    assert reopen().load() == State(2**40, 2**33, 5000, [agent("a")], [row(1)], [key])
+    store.set_clock(2**63 - 1, 1_800_000_000_000_000)
+    assert reopen().load() == State(2**40, 2**33, 5000, [agent("a")], [row(1)], [key], 2**63 - 1, 1_800_000_000_000_000)
 
 
 def test_later_changes_of_a_transaction_win(reopen: Open) -> None:

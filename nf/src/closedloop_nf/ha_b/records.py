@@ -41,6 +41,9 @@ class State:
     home_agents: list[HomeAgentRecord] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
     associations: list[SecurityAssociation] = field(default_factory=list)
+    boot: int = 0
+    """Start of the machine by whose clock the bindings expire, and its wall time (runtime/clock.py, SteadyClock)."""
+    boot_began_us: int = 0
 
 
 # --- changes: applied in order inside one transaction -----------------------------------------------------------------

@@ -23,7 +23,7 @@ from closedloop_nf.ha_b.store.interface import StoreError
 from closedloop_nf.ha_b.store.open import import_engine, open_store
 from closedloop_nf.ha_b.store.writer import Writer
 from closedloop_nf.runtime.addresses import to_text
-from closedloop_nf.runtime.clock import now
+from closedloop_nf.runtime.clock import SteadyClock, now
 from closedloop_nf.runtime.config import ConfigError
 from closedloop_nf.runtime.http import Probes, bearer_token, listen, serve_http
 from closedloop_nf.runtime.privileges import become
@@ -75,13 +75,16 @@ class Shell:
             state = store.load()
             earlier_ms = state.lease_ms
             state.lease_ms = max(earlier_ms, config.lease_ms) + round(store.patience_s * 1000)
-            self.core = Backend(settings, state, now())
+            clock = SteadyClock(state.boot, state.boot_began_us)
+            if state.boot != clock.boot:
+                store.set_clock(clock.boot, clock.began_us)
+            self.core = Backend(settings, state, clock.now())
         except (StoreError, StateConflict) as error:
             raise ConfigError("database", "database", str(error)) from None
         self.events = EventLog(now().wall)
         self._writer = Writer(store, self._committed, self._failed)
         self._keep_lease(earlier_ms)
-        self._driver: Driver[Input, Action] = Driver(self.core, self._apply)
+        self._driver: Driver[Input, Action] = Driver(self.core, self._apply, clock.now)
         self._server = LinkServer(self._driver.feed)
         self.metrics = Metrics(self.core.world, self._server, lambda: self.events.last)
         if config.ves is not None and access is not None:

@@ -36,6 +36,9 @@ class Store(Protocol):
     def set_lease(self, lease_ms: int) -> None:
         """Remember durably the longest lease that may be granted from now on."""
 
+    def set_clock(self, boot: int, began_us: int) -> None:
+        """Remember durably by which clock bindings expire from now on."""
+
     def check(self) -> None:
         """See that the store is still this process's own; called every second in which nothing is committed. Raises StoreError."""
 

@@ -31,6 +31,7 @@ class MemoryStore:
         self.revision = 0
         self.epoch = 0
         self.lease_ms = 0
+        self.boot = self.boot_began_us = 0
 
     def load(self) -> State:
         return State(
@@ -40,6 +41,8 @@ class MemoryStore:
             home_agents=[self.home_agents[name] for name in sorted(self.home_agents)],
             bindings=[self.bindings[address] for address in sorted(self.bindings)],
             associations=list(self.associations.values()),
+            boot=self.boot,
+            boot_began_us=self.boot_began_us,
         )
 
     def commit(self, batches: Sequence[Persist]) -> None:
@@ -74,6 +77,9 @@ class MemoryStore:
 
     def set_lease(self, lease_ms: int) -> None:
         self.lease_ms = lease_ms
+
+    def set_clock(self, boot: int, began_us: int) -> None:
+        self.boot, self.boot_began_us = boot, began_us
 
     def check(self) -> None:
         """Nobody else can have it."""

@@ -149,6 +149,8 @@ class PostgresqlStore:
                     associations=[
                         rows.to_association(row) for row in cursor.execute("SELECT home_address, spi, key FROM ha_b_association")
                     ],
+                    boot=meta.get("boot", 0),
+                    boot_began_us=meta.get("boot_began_us", 0),
                 )
 
         return self._transaction(read)
@@ -169,6 +171,13 @@ class PostgresqlStore:
 
     def set_lease(self, lease_ms: int) -> None:
         self._transaction(lambda db: db.execute(UPSERT_META, ("lease_ms", lease_ms)))
+
+    def set_clock(self, boot: int, began_us: int) -> None:
+        def write(db: psycopg.Connection[Any]) -> None:
+            db.execute(UPSERT_META, ("boot", boot))
+            db.execute(UPSERT_META, ("boot_began_us", began_us))
+
+        self._transaction(write)
 
     def check(self) -> None:
         self._transaction(lambda db: db.execute("SELECT 1"))

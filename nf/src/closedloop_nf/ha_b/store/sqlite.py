@@ -107,6 +107,8 @@ class SqliteStore:
                 bindings=[rows.to_binding(row) for row in self._db.execute(select)],
                 home_agents=[rows.to_home_agent(row) for row in self._db.execute(agents)],
                 associations=[rows.to_association(row) for row in self._db.execute("SELECT home_address, spi, key FROM association")],
+                boot=meta.get("boot", 0),
+                boot_began_us=meta.get("boot_began_us", 0),
             )
         except sqlite3.Error as error:
             raise self._trouble(error) from None
@@ -168,8 +170,16 @@ class SqliteStore:
                 start += size
 
     def set_lease(self, lease_ms: int) -> None:
+        self._set(("lease_ms", lease_ms))
+
+    def set_clock(self, boot: int, began_us: int) -> None:
+        self._set(("boot", boot), ("boot_began_us", began_us))
+
+    def _set(self, *values: tuple[str, int]) -> None:
+        """In one statement, and so durable together."""
         try:
-            self._put(UPSERT_META, [("lease_ms", lease_ms)])
+            places = ", ".join(["(?, ?)"] * len(values))
+            self._db.execute(UPSERT_META.format(places), [part for value in values for part in value])
         except sqlite3.Error as error:
             raise self._trouble(error) from None
 
