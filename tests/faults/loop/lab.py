@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ class LoopLab(Lab):
         super().__init__(name, folder)
         role = yaml.safe_load((ROOT / "roles/control_loop/vars/main.yml").read_text(encoding="utf-8"))
         self._capabilities = list(role["__control_loop_capabilities"])
+        self.unheard: Callable[[], list[str]] = list
+        """What was acknowledged and has led to nothing so far."""
         self._commands: dict[Service, tuple[list[str], dict[str, str]]] = {}
 
     @property
@@ -65,7 +68,7 @@ class LoopLab(Lab):
         for service in LOOP:
             if self.record(service) is None:
                 return f"{service} does not run"
-        return super().missing() or self._unfinished()
+        return super().missing() or self._unfinished() or "; ".join(self.unheard()) or None
 
     def _unfinished(self) -> str | None:
         """Of the loop's work."""
