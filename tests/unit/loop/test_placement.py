@@ -60,6 +60,21 @@ def test_one_that_was_replaced_is_not_there_and_one_that_is_about_to_replace_is_
     assert modules(folder)["ha-pp-b"][1] == "ready"
 
 
+def test_one_that_leaves_is_draining_and_one_that_was_removed_is_not_there_even_if_declared(folder: Path) -> None:
+    place(folder, "ha-pp-a", state="leaving")
+    assert modules(folder)["ha-pp-a"][1] == "draining"
+    place(folder, "ha-pp-a", state="removed")
+    assert "ha-pp-a" not in modules(folder)
+
+
+def test_one_that_is_about_to_serve_beside_another_is_deploying(folder: Path) -> None:
+    place(folder, "ha-pp-a")
+    place(folder, "ha-pp-b", relieves="ha-pp-a")
+    assert (modules(folder)["ha-pp-a"][1], modules(folder)["ha-pp-b"][1]) == ("ready", "deploying")
+    place(folder, "ha-pp-b", relieves="")
+    assert modules(folder)["ha-pp-b"][1] == "ready"
+
+
 def test_nothing_placed_is_no_trouble(folder: Path) -> None:
     assert world(None, None) is None
     assert read_records(folder / "absent") == []
@@ -81,6 +96,7 @@ def test_nothing_placed_is_no_trouble(folder: Path) -> None:
         (b'{"name": "../x", "region": "r", "state": "present"}', "name"),
         (b'{"name": "{{ x }}", "region": "r", "state": "present"}', "name"),
         (b'{"name": "x", "region": "r", "state": "present", "replaces": "a b"}', "replaces"),
+        (b'{"name": "x", "region": "r", "state": "present", "relieves": "a b"}', "relieves"),
         (b'{"name": "x", "region": "r", "state": "present", "group": "a/b"}', "group"),
         (b" " * 65_537, "larger"),
     ],

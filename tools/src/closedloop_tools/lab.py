@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import yaml
 from closedloop_loop.operations.journal import Journal
-from closedloop_loop.operations.model import Operation
+from closedloop_loop.operations.model import Operation, State
 from closedloop_loop.operations.store.open import open_store
 
 from closedloop_tools.namespaces import in_namespace
@@ -165,6 +165,10 @@ class Lab:
             return [operation for operation in reversed(Journal(store).recent(1000)) if operation.created_us >= since_us]
         finally:
             store.close()
+
+    def busy(self) -> bool:
+        """Whether an operation goes on or is about to. One that a guard denies is not: of one home agent nothing can be taken away."""
+        return any(operation.open and operation.state is not State.DENIED for operation in self.operations())
 
     def serving(self) -> str:
         """Name of the HA-PP that serves. Raises RuntimeError where there is not exactly one."""

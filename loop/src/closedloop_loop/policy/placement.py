@@ -28,9 +28,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Name
     region: Name
-    state: Literal["present", "replaced"]
+    state: Literal["present", "leaving", "replaced", "removed"]
+    """Only the first two are there. A record of the others hides the module of that name in the inventory file."""
     replaces: Annotated[str, msgspec.Meta(max_length=128)] = ""
     """The module that it is about to take over from; empty when it has."""
+    relieves: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    """The module beside which it is about to serve; empty when it does."""
     group: Name | None = None
 
 
@@ -51,15 +54,17 @@ def world(inventory: str | Path | None, placement: str | Path | None) -> Invento
     groups = {module.name: module.group for module in declared.modules}
     modules = [module for module in declared.modules if module.name not in records]
     for record in records.values():
-        if record.state == "present":
+        if record.state in ("present", "leaving"):
             group = record.group or groups.get(record.name, "default")
             modules.append(Module(name=record.name, region=record.region, state=_state(record, records), group=group))
     return msgspec.structs.replace(declared, modules=modules)
 
 
 def _state(record: Record, records: dict[str, Record]) -> ModuleState:
+    if record.state == "leaving":
+        return "draining"
     replaced = records.get(record.replaces)
-    return "deploying" if replaced is not None and replaced.state == "present" else "ready"
+    return "deploying" if record.relieves or (replaced is not None and replaced.state == "present") else "ready"
 
 
 def read_records(placement: str | Path) -> list[Record]:
@@ -97,6 +102,7 @@ def _read(folder: Path, name: str) -> Record | None:
         raise FileError(path, "(record)", f"{error}; deploy the VF module again, or remove the file if there is none") from None
     if name != record.name + SUFFIX:
         raise FileError(path, "name", f"is {record.name!r}, which is not the file's; remove the file or correct it")
-    if record.replaces and not is_name(record.replaces):
-        raise FileError(path, "replaces", "is no name; correct it")
+    for field in ("replaces", "relieves"):
+        if (named := getattr(record, field)) and not is_name(named):
+            raise FileError(path, field, "is no name; correct it")
     return record

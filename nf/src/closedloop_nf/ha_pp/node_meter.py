@@ -19,7 +19,6 @@ INTERVAL_S: Final = 1.0
 """The counters are read at least this often."""
 SHORTEST_S: Final = 0.2
 """Readings that come closer give no rate; the next one gives that of the whole time."""
-OUTER_HEADER_OCTETS: Final = 40
 
 
 class NodeMeter:
@@ -65,10 +64,10 @@ def rates(before: Mapping[bytes, Traffic], after: Mapping[bytes, Traffic], secon
     for home_address, traffic in after.items():
         change = traffic.since(before.get(home_address))
         if any(change):
-            sent = change.from_node_octets - OUTER_HEADER_OCTETS * change.from_node_packets
-            found.append(NodeRate(home_address, _bit_per_s(sent, seconds), _bit_per_s(change.to_node_octets, seconds)))
+            sent, got = change.from_node_inner_octets, change.to_node_octets
+            found.append(NodeRate(home_address, _bit_per_s(sent, seconds), _bit_per_s(got, seconds)))
     return found
 
 
 def _bit_per_s(octets: int, seconds: float) -> int:
-    return max(0, round(octets * 8 / seconds))
+    return round(octets * 8 / seconds)

@@ -25,6 +25,8 @@ _COUNTER_OCTETS, _COUNTER_PACKETS = 1, 2
 _GENERIC_HEADER: Final = struct.Struct("=BBH")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 
+OUTER_HEADER_OCTETS: Final = 40
+
 
 class Traffic(NamedTuple):
     """Counters of a mobile node since it was bound at its care-of address. from_node: tunnelled, with the outer header; to_node: without.
@@ -36,6 +38,11 @@ class Traffic(NamedTuple):
     from_node_packets: int = 0
     to_node_octets: int = 0
     to_node_packets: int = 0
+
+    @property
+    def from_node_inner_octets(self) -> int:
+        """Without the outer headers."""
+        return max(0, self.from_node_octets - OUTER_HEADER_OCTETS * self.from_node_packets)
 
     def since(self, before: Traffic | None) -> Traffic:
         """What was added. A counter that is smaller than before began anew at 0."""

@@ -51,6 +51,8 @@ class Reading(NamedTuple):
     """Home address -> traffic."""
     facts: Mapping[str, object] = {}
     """Further figures, as they are."""
+    serving: bool = False
+    """Whether it is an active HA-PP. A standby tells of no load, so that a policy does not take it for an idle one."""
 
 
 def fields(name: str, before: Reading, after: Reading) -> Iterator[r.MeasurementFields]:
@@ -64,8 +66,9 @@ def fields(name: str, before: Reading, after: Reading) -> Iterator[r.Measurement
     nodes = [entry for home, traffic in sorted(after.nodes.items()) if (entry := _node(home, before.nodes.get(home), traffic))]
     chunks = [nodes[at : at + NODES_PER_EVENT] for at in range(0, len(nodes), NODES_PER_EVENT)] or [[]]
     rate = max(0, after.requests - before.requests) / seconds
+    figures = {**after.facts, **({"servedMbps": f"{_served_mbps(before, after, seconds):.6f}"} if after.serving else {})}
     for part, chunk in enumerate(chunks, 1):
-        facts = hash_map({**(after.facts if part == 1 else {}), "part": part, "parts": len(chunks), "mobileNodesWithTraffic": len(nodes)})
+        facts = hash_map({**(figures if part == 1 else {}), "part": part, "parts": len(chunks), "mobileNodesWithTraffic": len(nodes)})
         common = r.MeasurementFields(
             measurement_interval=seconds,
             concurrent_sessions=after.bindings,
@@ -134,6 +137,12 @@ def _node(home_address: bytes, before: Traffic | None, after: Traffic) -> r.Name
             "toNodePacketsDelta": str(change.to_node_packets),
         },
     )
+
+
+def _served_mbps(before: Reading, after: Reading, seconds: float) -> float:
+    """What all mobile nodes sent and got, without outer headers."""
+    changes = (traffic.since(before.nodes.get(home)) for home, traffic in after.nodes.items())
+    return sum(change.from_node_inner_octets + change.to_node_octets for change in changes) * 8 / seconds / 1e6
 
 
 def _percent(part: float, whole: float) -> float:

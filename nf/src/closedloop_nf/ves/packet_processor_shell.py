@@ -64,6 +64,7 @@ class PacketProcessorReports:
             "bindingsKnown": len(state.known.bindings),
             "eventsDropped": self.reporter.dropped,
         }
+        serving = state.role == "active"
         names = (config.home_link.interface, config.uplink_interface)
 
         def take() -> Reading:
@@ -78,6 +79,7 @@ class PacketProcessorReports:
                 machine.interfaces(names),
                 nodes,
                 facts,
+                serving,
             )
 
         return take

@@ -230,6 +230,18 @@ def test_heartbeats_and_measurements_come_at_their_intervals_and_never_in_a_burs
     ]
 
 
+def test_an_active_ha_pp_tells_its_load_without_outer_headers_and_a_standby_tells_none() -> None:
+    other = HOME[:8] + bytes(8)
+    before = reading(1.0, nodes={HOME: Traffic(1000, 10, 500, 5)})
+    nodes = {HOME: Traffic(1000 + 125_400, 10 + 10, 500 + 125_000, 5 + 100), other: Traffic(0, 0, 250_000, 200)}
+    (fields,) = measurement.fields("ha-pp-a", before, reading(3.0, nodes=nodes, serving=True))
+    assert fields.additional_fields["servedMbps"] == "2.000000"
+    (fields,) = measurement.fields("ha-pp-a", before, reading(3.0, nodes={}, serving=True))
+    assert fields.additional_fields["servedMbps"] == "0.000000"
+    (fields,) = measurement.fields("ha-pp-a", before, reading(3.0, nodes=nodes, serving=False))
+    assert "servedMbps" not in fields.additional_fields
+
+
 def test_counters_that_began_anew_count_from_zero_and_are_marked() -> None:
     before = reading(2.0)
     after = reading(3.0, interfaces={"up0": Interface(5, 1, 0, 5, 1, 0)}, nodes={HOME: Traffic(40, 1, 0, 0)})

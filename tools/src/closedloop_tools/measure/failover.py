@@ -44,17 +44,17 @@ def run(lab: Lab, series: str, number: int) -> Record:
 
 
 def wait_until_at_rest(lab: Lab) -> None:
-    """Until nothing is open in the journal, one HA-PP serves and none is lost. Raises NotHealed."""
+    """Until no operation goes on, one HA-PP serves and none is lost. Raises NotHealed."""
     end = time.monotonic() + _REST_TIMEOUT_S
     while True:
         agents = lab.home_agents()
         ready = [agent for agent in agents if agent["state"] == "ready"]
-        still = [known for known in lab.operations() if known.open]
-        if not still and ready and len(ready) == len(agents) and sum(bool(agent["serving"]) for agent in ready) == 1:
+        busy = lab.busy()
+        if not busy and ready and len(ready) == len(agents) and sum(bool(agent["serving"]) for agent in ready) == 1:
             return
         if time.monotonic() > end:
             states = ", ".join(f"{agent['name']} {agent['state']}" for agent in agents)
-            raise NotHealed(f"not at rest after {_REST_TIMEOUT_S:g} s: {states or 'no home agent'}; {len(still)} operations are open")
+            raise NotHealed(f"not at rest after {_REST_TIMEOUT_S:g} s: {states or 'no home agent'}{'; an operation goes on' if busy else ''}")
         time.sleep(0.05)
 
 

@@ -1,22 +1,24 @@
-"""What the scaling measurement puts on the mobile nodes: TCP as fast as it goes, UDP at a rate; by iperf3 from the correspondent node."""
+"""What the scaling measurement puts on the mobile nodes, from the correspondent node: TCP as fast as it goes (iperf3), UDP at a rate (steady)."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from closedloop_tools.lab import Lab
 
 PORT = 5300
-"""TCP and UDP port of the first mobile node's server; the others follow."""
+"""TCP and UDP port of the first mobile node; the others follow."""
 SATURATED_S = 4
 _STREAMS = "4"
+_STEADY = (sys.executable, "-m", "closedloop_tools.measure.steady")
 
 
 class Servers:
-    """An iperf3 server in the namespace of each mobile node, at its home address. A context manager."""
+    """What receives in the namespace of each mobile node, at its home address. A context manager."""
 
     def __init__(self, lab: Lab, mobile_nodes: tuple[str, ...]) -> None:
         self._lab = lab
@@ -26,6 +28,8 @@ class Servers:
     def __enter__(self) -> Servers:
         for name, port in self.ports.items():
             argv = ["iperf3", "--server", "--bind", self._lab.home_address(name), "--port", str(port)]
+            self._stack.enter_context(_running(_inside(self._lab.namespace(name), argv)))
+            argv = [*_STEADY, "receive", self._lab.home_address(name), str(port)]
             self._stack.enter_context(_running(_inside(self._lab.namespace(name), argv)))
         return self
 
@@ -44,8 +48,8 @@ class Servers:
         """UDP at a rate to each mobile node, for as long as the context lasts."""
         with ExitStack() as stack:
             for name, rate in mbps.items():
-                options = ("--udp", "--bitrate", f"{rate}M", "--length", "1400", "--time", "0")
-                stack.enter_context(_running(self._client(name, *options)))
+                argv = [*_STEADY, "send", self._lab.home_address(name), str(self.ports[name]), "--mbps", str(rate)]
+                stack.enter_context(_running(_inside(self._lab.namespace("cn"), argv)))
             yield
 
     def _client(self, mobile_node: str, *options: str) -> list[str]:

@@ -85,6 +85,7 @@ def _scaled_out(lab: Lab, servers: Servers) -> Moved:
         moved = [name for name in MOBILE_NODES if now_owners[lab.home_address(name)] != owners[lab.home_address(name)]]
         if len(moved) != 1:
             raise NotHealed(f"{moved or 'no mobile node'} moved; of two equally loaded ones exactly one is expected to")
+        (staying,) = (name for name in MOBILE_NODES if name not in moved)
         first_ns = watches[moved[0]].first_ns()
         if first_ns is None:
             raise NotHealed(f"{moved[0]} has got no packet through another home agent")
@@ -96,6 +97,7 @@ def _scaled_out(lab: Lab, servers: Servers) -> Moved:
         "moved": moved[0],
         "moved_lost_packets": sum(direction.lost for direction in directions),
         "moved_sent_packets": sum(direction.sent for direction in directions),
+        "staying_lost_packets": sum(direction.lost for direction in traffic[staying].directions(begin_ns, end_ns)),
         "moved_silence_ms": max(direction.silence.outage_ms for direction in directions),
         "scale_out_first_packet_s": (first_ns - begin_ns) / 1e9,
         "scale_out_done_s": (operation.finished_us - operation.created_us) / 1e6,
@@ -118,12 +120,12 @@ def _operation(lab: Lab, action: str, since_us: int) -> Operation:
 
 
 def _wait_for_one(lab: Lab) -> None:
-    """Until one HA-PP serves all mobile nodes and no operation is open. Raises NotHealed."""
+    """Until one HA-PP serves all mobile nodes and no operation goes on. Raises NotHealed."""
     end = time.monotonic() + _TIMEOUT_S
     while True:
         owners = set(lab.owners().values())
         serving = [agent["name"] for agent in lab.home_agents() if agent["serving"]]
-        if len(owners) == 1 and len(serving) == 1 and not any(known.open for known in lab.operations()):
+        if len(owners) == 1 and len(serving) == 1 and not lab.busy():
             return
         if time.monotonic() > end:
             raise NotHealed(
