@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from closedloop_nf.kernel.errors import KernelError
 from closedloop_nf.kernel.node_traffic import Traffic, read_node_traffic
 from closedloop_nf.link.messages import NodeRate
 from closedloop_nf.runtime.clock import now
@@ -34,7 +33,7 @@ class NodeMeter:
         self._before: tuple[float, Mapping[bytes, Traffic]] | None = None
 
     def read(self) -> Mapping[bytes, Traffic]:
-        """Home address -> counters. Raises KernelError."""
+        """Home address -> counters. Raises OSError: the kernel refuses, or the process may open nothing more."""
         with self._lock:
             nodes, at = read_node_traffic(), now().mono
             if self._before is None:
@@ -53,7 +52,7 @@ class NodeMeter:
                 continue
             try:
                 await asyncio.to_thread(self.read)
-            except KernelError as error:
+            except OSError as error:
                 log.warning("traffic of mobile nodes cannot be read", extra={"problem": str(error)})
                 await asyncio.sleep(INTERVAL_S)
 

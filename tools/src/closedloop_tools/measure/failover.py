@@ -54,7 +54,9 @@ def wait_until_at_rest(lab: Lab) -> None:
             return
         if time.monotonic() > end:
             states = ", ".join(f"{agent['name']} {agent['state']}" for agent in agents)
-            raise NotHealed(f"not at rest after {_REST_TIMEOUT_S:g} s: {states or 'no home agent'}{'; an operation goes on' if busy else ''}")
+            raise NotHealed(
+                f"not at rest after {_REST_TIMEOUT_S:g} s: {states or 'no home agent'}{'; an operation goes on' if busy else ''}"
+            )
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""What the scaling measurement puts on the mobile nodes, from the correspondent node: TCP as fast as it goes (iperf3), UDP at a rate (steady)."""
+"""What the scaling measurement sends to the mobile nodes: TCP as fast as it goes (iperf3), UDP at a rate (`steady`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from closedloop_tools.lab import Lab
 
 PORT = 5300
 """TCP and UDP port of the first mobile node; the others follow."""
-SATURATED_S = 4
+SATURATED_S = 6
 _STREAMS = "4"
 _STEADY = (sys.executable, "-m", "closedloop_tools.measure.steady")
 

@@ -1,6 +1,6 @@
 """UDP at a steady rate, and where it goes to: `python -m closedloop_tools.measure.steady send|receive ADDRESS PORT [--mbps RATE]`.
 
-The kernel cuts a buffer into packets on the last link (UDP_SEGMENT), so that some hundred Mbit/s take a few per cent of a core: what is lost
+The kernel cuts a buffer into packets on the last link (UDP_SEGMENT), so that hundreds of Mbit/s take a few per cent of a core: what is lost
 is not lost because the sender took the processor from those who forward.
 """
 
