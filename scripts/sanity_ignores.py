@@ -20,7 +20,7 @@ def lines() -> Iterator[str]:
     for folder in DOCUMENTED:
         for file in sorted((ROOT / "plugins" / folder).glob("*.py")):
             yield f"{file.relative_to(ROOT)} validate-modules:missing-gplv3-license # the collection is under Apache-2.0"
-    for file in sorted(file for package in ("loop", "nf") for file in (ROOT / package / "src").rglob("*.py")):
+    for file in sorted(file for package in ("loop", "nf", "tools") for file in (ROOT / package / "src").rglob("*.py")):
         if file.stat().st_size:
             yield f"{file.relative_to(ROOT)} pylint!skip # not Ansible code: ruff and mypy --strict judge it"
 

@@ -18,7 +18,7 @@ from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import
 ARGUMENT_SPEC: dict[str, Any] = {
     "url": {"type": "str", "required": True},
     "ca_file": {"type": "path", "required": True},
-    "runner_socket": {"type": "path", "required": True},
+    "runner_socket": {"type": "path"},
     "process_records": {"type": "list", "elements": "path", "default": []},
     "timeout_ms": {"type": "int", "default": 30000},
 }
@@ -37,7 +37,8 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
 
     def met() -> tuple[bool, str]:
         try:
-            _greeted(params["runner_socket"])
+            if params["runner_socket"] is not None:
+                _greeted(params["runner_socket"])
             return _healthy(address.hostname, address.port or 443, params["ca_file"])
         except (OSError, http.client.HTTPException) as error:
             for record in params["process_records"]:

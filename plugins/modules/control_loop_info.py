@@ -23,9 +23,8 @@ options:
     type: path
     required: true
   runner_socket:
-    description: Socket of the warm runner.
+    description: Socket of the warm runner, where there is one.
     type: path
-    required: true
   process_records:
     description:
       - Records of the loop's processes, as M(closedloop.mobility.netns_process) keeps them.

@@ -26,6 +26,7 @@ SHIPPED = {
     "requirements.yml",
     "roles",
     "tests",
+    "tools",
 }
 ALSO_SHIPPED = {"MANIFEST.json", "FILES.json", "CHANGELOG.md", "CONTRIBUTING.md", "extensions"}
 
@@ -77,11 +78,13 @@ def test_nothing_that_a_run_leaves_is_shipped(artifact: Path) -> None:
     assert not left
 
 
-def test_the_functions_can_be_installed_from_the_artifact(artifact: Path) -> None:
-    assert {"nf/pyproject.toml", "nf/src/closedloop_nf/__init__.py"} <= set(names_in(artifact))
+def test_functions_loop_and_measurements_can_be_installed_from_the_artifact(artifact: Path) -> None:
+    parts = {"nf": "closedloop_nf", "loop": "closedloop_loop", "tools": "closedloop_tools"}
+    wanted = {f"{part}/{file}" for part, package in parts.items() for file in ("pyproject.toml", f"src/{package}/__init__.py")}
+    assert wanted <= set(names_in(artifact))
 
 
-@pytest.mark.parametrize("playbook", ["site", "deploy", "failover", "move", "teardown"])
+@pytest.mark.parametrize("playbook", ["site", "deploy", "failover", "move", "teardown", "measure_failover"])
 def test_an_installed_playbook_is_found_by_its_full_name(installed: Path, tmp_path: Path, playbook: str) -> None:
     inventory = installed / "ansible_collections/closedloop/mobility/inventories/lab"
     argv = ("ansible-playbook", "--syntax-check", "-i", str(inventory), f"closedloop.mobility.{playbook}")

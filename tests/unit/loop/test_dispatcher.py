@@ -68,7 +68,7 @@ class Bench:
                 if action.sweep:
                     self.journal.sweep(self.now)
                 for message in action.onsets:
-                    self.journal.submit(self.rules, message, WORLD, self.now)
+                    self.journal.submit(self.rules, message, WORLD, self.now, action.accepted_us.get(message.request_id))
                 return Seen(list(self.journal.opened()))
             case HandOn():
                 self.handed.append(action.operation)
@@ -100,6 +100,14 @@ def test_an_onset_is_durable_before_it_is_settled_and_goes_out_at_once() -> None
     bench.feed(Arrived([onset()]))
     assert bench.settled == 1
     assert [(known.request_id, known.action, known.region) for known in bench.handed] == [(onset().request_id, "failover", "region-a")]
+
+
+def test_the_first_stage_is_when_the_event_was_durable_where_an_event_was_the_cause() -> None:
+    bench = Bench()
+    bench.feed(Arrived([onset(1), onset(2)], {onset(1).request_id: 7}))
+    first, second = ([(stage.name, stage.at_us) for stage in known.stages] for known in bench.journal.opened())
+    assert first[:2] == [("event_accepted", 7), ("accepted", bench.now.wall_us)]
+    assert second[0] == ("accepted", bench.now.wall_us)
 
 
 def test_what_was_claimed_is_not_handed_on_again_however_often_the_onset_comes() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +32,9 @@ from closedloop_tools.work import work_folder
 _STATE = Path("/run/closedloop")
 _BIN = Path(sys.executable).parent
 _POLL_S = 0.01
+_LOG_TAIL = 4 << 20
+_MATCHED = re.compile(r"^(\S+ \S+) - ansible_rulebook\.rule_generator - DEBUG - callback calling ", re.MULTILINE)
+"""What ansible-rulebook logs as soon as its rule engine calls it back."""
 
 
 class Task(NamedTuple):
@@ -64,7 +69,7 @@ class Playbook:
             "--pdeathsig",
             "KILL",
             str(_BIN / "ansible-playbook"),
-            f"playbooks/{book}.yml",
+            f"closedloop.mobility.{book}",
             "--extra-vars",
             json.dumps(dict(variables)),
         ]
@@ -87,7 +92,7 @@ class Playbook:
         with self._folder:
             if status != 0:
                 tail = "\n".join(self._output.read_text(encoding="utf-8", errors="replace").splitlines()[-25:])
-                raise PlaybookFailed(f"ansible-playbook playbooks/{self._book}.yml ended with status {status}:\n{tail}")
+                raise PlaybookFailed(f"ansible-playbook closedloop.mobility.{self._book} ended with status {status}:\n{tail}")
             return tasks(self.begin_ns, self._times.read_text(encoding="utf-8").splitlines())
 
     def _tell(self, on_task: Callable[[str], None]) -> None:
@@ -166,46 +171,15 @@ class Lab:
         finally:
             store.close()
 
-    def busy(self) -> bool:
-        """Whether an operation goes on or is about to. One that a guard denies is not: of one home agent nothing can be taken away."""
-        return any(operation.open and operation.state is not State.DENIED for operation in self.operations())
-
-    def serving(self) -> str:
-        """Name of the HA-PP that serves. Raises RuntimeError where there is not exactly one."""
-        names = [agent["name"] for agent in self.home_agents() if agent["serving"] and agent["state"] == "ready"]
-        if len(names) != 1:
-            raise RuntimeError(f"lab {self.name}: {names or 'no home agent'} serve; exactly one is expected here")
-        return str(names[0])
-
-    def kill(self, packet_processor: str) -> int:
-        """SIGKILL to the HA-PP; when it was sent, CLOCK_MONOTONIC nanoseconds."""
-        file = self._state / packet_processor / "ha-pp.json"
-        pid = json.loads(file.read_text(encoding="utf-8"))["pid"]
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if str(self._state / packet_processor).encode() not in command:
-            raise RuntimeError(f"{file}: process {pid} is {command!r}, not {packet_processor}; run playbooks/site.yml")
-        at = time.monotonic_ns()
-        os.kill(pid, signal.SIGKILL)
-        return at
-
-    def _config(self, host: str, name: str) -> dict[str, Any]:
-        return dict(yaml.safe_load((self._state / host / name).read_text(encoding="utf-8")))
-
-    def _get(self, path: str) -> Any:
-        settings = self._config("ha-b", "ha-b.yml")["http"]
-        token = Path(settings["token_file"]).read_text(encoding="ascii").strip()
-        tls = ssl.create_default_context(cafile=self._state / "ha-b/tls/ca.pem")
-
-        def ask() -> Any:
-            connection = http.client.HTTPSConnection(settings["address"], settings["port"], timeout=5, context=tls)
-            try:
-                connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
-                answer = connection.getresponse()
-                body = answer.read()
-                if answer.status != 200:
-                    raise RuntimeError(f"lab {self.name}: HA-B answers GET {path} with status {answer.status}: {body[:200]!r}")
-                return json.loads(body)
-            finally:
-                connection.close()
-
-        return in_namespace(self.namespace("ha-b"), ask)
+    def rule_matched(self, since_wall: float) -> float | None:
+        """When the rulebook's first rule has matched since that moment (UNIX seconds); None where its log does not tell
+        (`control_loop_log_matches`)."""
+        log = self._state / "control/rulebook.log"
+        if not log.exists():
+            return None
+        with log.open("rb") as lines:
+            lines.seek(max(0, log.stat().st_size - _LOG_TAIL))
+            told = _MATCHED.findall(lines.read().decode("utf-8", errors="replace"))
+        moments = (datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp() for text in told)
+        # The log's milliseconds are cut off.
+        return next((moment for moment in moments if moment >= since_wall - 0.001), None)

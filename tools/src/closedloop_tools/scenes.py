@@ -159,7 +159,11 @@ def healed(lab: Lab, traffic: Traffic) -> Scene:
     clock = Clock()
     killed_ns = lab.kill(victim)
     operation = _operation_on(lab, victim, clock.wall_us(killed_ns))
-    return _failed_over(lab, traffic, victim, killed_ns, clock, _loop_stages(operation, clock))
+    stages = _loop_stages(operation, clock)
+    matched = lab.rule_matched(clock.wall_us(killed_ns) / 1e6)
+    if matched is not None:
+        stages.append(Stage(clock.mono_ns(round(matched * 1e6)), "operation rule matched", "loop"))
+    return _failed_over(lab, traffic, victim, killed_ns, clock, stages)
 
 
 class NotHealed(Exception):

@@ -13,6 +13,7 @@ due then goes out anew.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -36,9 +37,10 @@ MAX_ONSETS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What analytics tells, in its order."""
+    """What analytics tells, in its order. accepted_us: when the event behind an onset was durable, by request id, where there is one."""
 
     onsets: list[Onset]
+    accepted_us: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,12 @@ Input: TypeAlias = Arrived | Seen | Failed | Handed
 
 @dataclass(frozen=True, slots=True)
 class Consult:
-    """Ask the journal: sweep if told, submit these onsets in order, then list what is open. Answer with Seen or Failed. One at a time."""
+    """Ask the journal: sweep if told, submit these onsets in order, then list what is open. Answer with Seen or Failed. One at a time.
+    accepted_us: as in Arrived, of all whose onsets wait."""
 
     onsets: list[Onset]
     sweep: bool
+    accepted_us: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class Dispatcher:
     """Feed `handle` and `tick`; carry out what they return, in order."""
 
     _arrived: deque[Onset] = field(default_factory=deque)
+    _accepted_us: dict[str, int] = field(default_factory=dict)
     _opened: list[Operation] = field(default_factory=list)
     _under_way: _UnderWay | None = None
     _look_at: float = 0.0
@@ -121,6 +126,7 @@ class Dispatcher:
         match event:
             case Arrived():
                 self._arrived.extend(event.onsets)
+                self._accepted_us |= event.accepted_us
             case Seen():
                 actions += self._seen(event, now)
             case Failed():
@@ -151,13 +157,13 @@ class Dispatcher:
         fresh = [self._arrived[number] for number in range(min(len(self._arrived), MAX_ONSETS))]
         again = [known.onset for known in self._opened if schedule.decides_again(known, now.wall_us)][:MAX_ONSETS]
         self._under_way = _UnderWay(len(fresh))
-        return [Consult([*fresh, *again], schedule.overdue(self._opened, now.wall_us))]
+        return [Consult([*fresh, *again], schedule.overdue(self._opened, now.wall_us), dict(self._accepted_us))]
 
     def _seen(self, seen: Seen, now: Instant) -> list[Action]:
         assert self._under_way is not None, "Seen without a Consult"
         settled, self._under_way = self._under_way.arrived, None
         for _ in range(settled):
-            self._arrived.popleft()
+            self._accepted_us.pop(self._arrived.popleft().request_id, None)
         self._opened = seen.opened
         actions: list[Action] = [Settled(settled)] if settled else []
         keys = {_key(known) for known in seen.opened}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias
 
@@ -42,14 +42,14 @@ class DispatcherShell:
         self._out: asyncio.Queue[Operation] = asyncio.Queue()
         self._problem = ""
 
-    async def take(self, onsets: list[Onset]) -> None:
-        """Returns when all are durable in the journal; a journal that cannot be used is waited for."""
+    async def take(self, onsets: list[Onset], accepted_us: Mapping[str, int]) -> None:
+        """Returns when all are durable in the journal; a journal that cannot be used is waited for. accepted_us: as in Arrived."""
         if not onsets:
             return
         loop = asyncio.get_running_loop()
         durable = [loop.create_future() for _ in onsets]
         self._takers.extend(durable)
-        self._feed(Arrived(onsets))
+        self._feed(Arrived(onsets, accepted_us))
         await asyncio.gather(*durable)
 
     async def run(self) -> None:
@@ -110,7 +110,7 @@ class DispatcherShell:
             if consult.onsets:
                 inventory = self._inventory()
                 for onset in consult.onsets:
-                    answer = self._journal.submit(self._policy, onset, inventory, self._clock())
+                    answer = self._journal.submit(self._policy, onset, inventory, self._clock(), consult.accepted_us.get(onset.request_id))
                     if isinstance(answer, Refused):
                         log.warning("onset is not acted upon", extra={"request_id": onset.request_id, "problem": answer.reason})
             seen = Seen(list(self._journal.opened()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -29,7 +29,9 @@ STATE_INTERVAL_S: Final = 1.0
 
 Scalars: TypeAlias = dict[str, str | int | float]
 Put: TypeAlias = Callable[[Scalars], Awaitable[None]]
-Tell: TypeAlias = Callable[[list[onsets.Onset]], Awaitable[None]]
+Accepted: TypeAlias = Mapping[str, int]
+"""When the event was durable that made analytics decide, UNIX microseconds, by request id; not for what time alone decided."""
+Tell: TypeAlias = Callable[[list[onsets.Onset], Accepted], Awaitable[None]]
 """Returns when none of the onsets can be lost any more."""
 
 
@@ -94,10 +96,12 @@ async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: 
             analytics, due = engine.restore(policy, collector.journal.state, begun)
         except engine.StateError as error:
             log.warning("analytics begins anew", extra={"problem": str(error)})
+    accepted: dict[str, int] = {}
     taken: list[int] = []
     save_at = begun.mono + STATE_INTERVAL_S
     while True:
-        await tell(due)
+        await tell(due, accepted)
+        accepted = {}
         moment = now()
         if due or (taken and moment.mono >= save_at):
             collector.journal.finish(taken, analytics.dump(moment))
@@ -115,7 +119,10 @@ async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: 
         for delivery in deliveries:
             record = _record_of(collector, delivery)
             if record is not None:
-                due += analytics.handle(record, moment)
+                told = analytics.handle(record, moment)
+                due += told
+                if delivery.accepted_us is not None:
+                    accepted |= {onset.request_id: delivery.accepted_us for onset in told if onset.status == "ONSET"}
             taken.append(delivery.id)
         collector.metrics.delivered += len(deliveries)
 

@@ -12,7 +12,7 @@ from closedloop_loop.files import FileError
 from closedloop_loop.intake import config, pipeline
 from closedloop_loop.intake.collector import Collector
 from closedloop_loop.intake.config import SourceConfig
-from closedloop_loop.intake.pipeline import Recorder, Scalars
+from closedloop_loop.intake.pipeline import Accepted, Recorder, Scalars
 from closedloop_loop.onset import Onset, to_map
 from closedloop_loop.operations.journal import Journal
 from closedloop_loop.operations.store.interface import StoreError
@@ -56,7 +56,7 @@ async def run(queue: Queue, arguments: Mapping[str, Any], feedback: asyncio.Queu
                 await pipeline.hand_on_records(collector, recorder, lambda scalars: put({"record": scalars}))
             else:
 
-                async def tell(onsets: list[Onset]) -> None:
+                async def tell(onsets: list[Onset], _accepted: Accepted) -> None:
                     for onset in onsets:
                         await put({"onset": to_map(onset)})
 

@@ -226,7 +226,7 @@ class JournalCore:
             self._backlog += len(group.rows)
             if caught_up and self._room_for(len(group.rows), group.octets):
                 self._read = self._durable
-                self._append([(number, body) for number, _, body in group.rows])
+                self._append([(number, body) for number, _, body in group.rows], now.wall_us)
                 actions.append(Ready())
             else:
                 actions += self._refill()
@@ -262,9 +262,9 @@ class JournalCore:
             return True
         return len(self._window) + events <= self._limits.window_events and self._window_octets + octets <= self._limits.window_octets
 
-    def _append(self, rows: list[tuple[int, bytes]]) -> None:
+    def _append(self, rows: list[tuple[int, bytes]], accepted_us: int | None = None) -> None:
         for number, body in rows:
-            self._window.append(Delivery(number, body, again=number <= self._recovered))
+            self._window.append(Delivery(number, body, number <= self._recovered, accepted_us))
             self._window_octets += len(body)
 
     def _refill(self) -> list[Action]:

@@ -17,11 +17,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event for the consumer. id: rises with time; again: it may have been delivered before a restart."""
+    """One event for the consumer. id: rises with time; again: it may have been delivered before a restart; accepted_us: when it was durable,
+    UNIX microseconds, None for one that was read from the store."""
 
     id: int
     body: bytes
     again: bool = False
+    accepted_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,10 +67,12 @@ def moved(operation: Operation, state: State, at_us: int, stage: str, **changes:
 # --- from onset to decision ------------------------------------------------------------------------------------------
 
 
-def submit(view: View, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now_us: int) -> Step:
+def submit(
+    view: View, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now_us: int, accepted_us: int | None = None
+) -> Step:
     """An onset (or its end) has arrived. A new one is decided; one that was denied or waits for its next attempt is decided again when that
     is due; any other stays as it is. Inventory as for `decide`; room that open operations are about to take is taken into account. With one
-    that cannot be read the decision waits."""
+    that cannot be read the decision waits. accepted_us: when the event behind it was durable, the first stage of a new operation."""
     if onset.status == "ABATED":
         return abate(view, onset, now_us)
     known = view.get(onset.request_id)
@@ -96,7 +98,7 @@ def submit(view: View, policy: Policy, onset: Onset, inventory: Inventory | Unre
     else:
         verdict = decide(policy, onset, None if inventory is None else reserved(inventory, others), history, now_us, tried)
     if known is None:
-        known = _new(view, onset, _terms(loop), now_us)
+        known = _new(view, onset, _terms(loop), now_us, accepted_us)
     if isinstance(inventory, Inventory):
         known = msgspec.structs.replace(known, group=inventory.group_of(onset.target))
     if isinstance(verdict, Decision):
@@ -156,7 +158,7 @@ def _terms(loop: Loop) -> Terms:
     )
 
 
-def _new(view: View, onset: Onset, terms: Terms, now_us: int) -> Operation:
+def _new(view: View, onset: Onset, terms: Terms, now_us: int, accepted_us: int | None = None) -> Operation:
     """Not written yet; DENIED until something is decided."""
     return Operation(
         request_id=onset.request_id,
@@ -166,7 +168,7 @@ def _new(view: View, onset: Onset, terms: Terms, now_us: int) -> Operation:
         terms=terms,
         created_us=now_us,
         due_us=now_us,
-        stages=[Stage("accepted", 0, now_us)],
+        stages=[*([Stage("event_accepted", 0, accepted_us)] if accepted_us is not None else []), Stage("accepted", 0, now_us)],
     )
 
 

@@ -27,9 +27,11 @@ class Journal:
         self._store, self._dry = store, dry
         self._lease_us = round(lease_s * MICROSECONDS)
 
-    def submit(self, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now: Instant) -> Operation | Refused:
+    def submit(
+        self, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now: Instant, accepted_us: int | None = None
+    ) -> Operation | Refused:
         """Decide an onset, or take note of its end."""
-        return self._step(lambda view: core.submit(view, policy, onset, inventory, now.wall_us))
+        return self._step(lambda view: core.submit(view, policy, onset, inventory, now.wall_us, accepted_us))
 
     def order(self, onset: Onset, decision: Decision, terms: Terms, actor: str, now: Instant) -> Operation | Refused:
         """Become the one who carries out what was decided by hand; the answer has the fencing token."""

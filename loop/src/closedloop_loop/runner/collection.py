@@ -1,4 +1,4 @@
-"""A collection whose playbooks are expected: its plug-ins are loaded, and its YAML files are parsed, before there is a playbook to wait for it.
+"""A collection whose playbooks are expected: its plug-ins are loaded and its YAML files are parsed before a playbook begins.
 
 Used by `ansible_state.py` in template processes. Plug-ins that cannot be loaded here are left to the playbook, which then says why.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,21 +20,20 @@ PACKAGES: Final = "ansible_collections"
 
 
 def marks(root: Path | None) -> tuple[tuple[str, int, int], ...]:
-    """Which Python files the collection has, and when each was changed: with others a process that has loaded them does not stand for it."""
+    """Which Python files the collection has, and when each was changed: a process that has loaded others does not stand for it."""
     if root is None:
         return ()
-    return tuple(sorted((str(file), status.st_mtime_ns, status.st_size) for file in _python(root / "plugins") if (status := _stat(file))))
+    return tuple(sorted(_files(str(root / "plugins"))))
 
 
-def _python(folder: Path) -> Iterator[Path]:
-    return folder.rglob("*.py")
-
-
-def _stat(file: Path) -> Any:
-    try:
-        return file.stat()
-    except OSError:  # removed meanwhile
-        return None
+def _files(folder: str) -> Iterator[tuple[str, int, int]]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # what is removed meanwhile is not there
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(entry.path)
+            elif entry.name.endswith(".py"):
+                status = entry.stat()
+                yield entry.path, status.st_mtime_ns, status.st_size
 
 
 class Collection:
@@ -88,7 +88,8 @@ class Collection:
         """What a data loader makes of a text and the name of its file is made once; data loaders copy what they hand out."""
         data: Any = importlib.import_module("ansible.parsing.dataloader")
         tags: Any = importlib.import_module("ansible._internal._datatag._tags")
-        parse, known = data.from_yaml, {}
+        parse = data.from_yaml
+        known: dict[tuple[str, str | None, bool], Any] = {}
 
         def key(text: str, name: str | None) -> tuple[str, str | None, bool]:
             return str(text), name, tags.TrustedAsTemplate.is_tagged_on(text)
