@@ -44,7 +44,9 @@ def until(true: Callable[[], Any], what: str) -> Any:
 class Runner:
     """`closedloop runner` with a folder of its own, in which playbooks run."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        """options: of the command, beside --socket and --shim."""
+        self.options = options
         self.folder, self.log = folder, folder / "runner.log"
         self.socket, self.command = folder / "run" / "s", folder / "bin" / "ansible-playbook"
         self.started: list[subprocess.Popen[str]] = []
@@ -67,6 +69,7 @@ class Runner:
                 str(self.socket),
                 "--shim",
                 str(self.folder / "bin"),
+                *self.options,
             ]
             self.process = subprocess.Popen(argv, cwd=self.folder, env=self.env, stderr=log)
         return self
