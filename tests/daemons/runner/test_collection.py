@@ -1,4 +1,4 @@
-"""A collection that is loaded beforehand: its playbooks run as by the ordinary command, also when it has changed, or is not the one that counts."""
+"""A collection that is loaded beforehand: its playbooks run as by the ordinary command, also when it has changed or another one counts."""
 
 from __future__ import annotations
 

@@ -171,6 +171,10 @@ class Lab:
         finally:
             store.close()
 
+    def busy(self) -> bool:
+        """Whether an operation goes on or is about to. One that a guard denies is not: of one home agent nothing can be taken away."""
+        return any(operation.open and operation.state is not State.DENIED for operation in self.operations())
+
     def rule_matched(self, since_wall: float) -> float | None:
         """When the rulebook's first rule has matched since that moment (UNIX seconds); None where its log does not tell
         (`control_loop_log_matches`)."""
@@ -183,3 +187,43 @@ class Lab:
         moments = (datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp() for text in told)
         # The log's milliseconds are cut off.
         return next((moment for moment in moments if moment >= since_wall - 0.001), None)
+
+    def serving(self) -> str:
+        """Name of the HA-PP that serves. Raises RuntimeError where there is not exactly one."""
+        names = [agent["name"] for agent in self.home_agents() if agent["serving"] and agent["state"] == "ready"]
+        if len(names) != 1:
+            raise RuntimeError(f"lab {self.name}: {names or 'no home agent'} serve; exactly one is expected here")
+        return str(names[0])
+
+    def kill(self, packet_processor: str) -> int:
+        """SIGKILL to the HA-PP; when it was sent, CLOCK_MONOTONIC nanoseconds."""
+        file = self._state / packet_processor / "ha-pp.json"
+        pid = json.loads(file.read_text(encoding="utf-8"))["pid"]
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if str(self._state / packet_processor).encode() not in command:
+            raise RuntimeError(f"{file}: process {pid} is {command!r}, not {packet_processor}; run playbooks/site.yml")
+        at = time.monotonic_ns()
+        os.kill(pid, signal.SIGKILL)
+        return at
+
+    def _config(self, host: str, name: str) -> dict[str, Any]:
+        return dict(yaml.safe_load((self._state / host / name).read_text(encoding="utf-8")))
+
+    def _get(self, path: str) -> Any:
+        settings = self._config("ha-b", "ha-b.yml")["http"]
+        token = Path(settings["token_file"]).read_text(encoding="ascii").strip()
+        tls = ssl.create_default_context(cafile=self._state / "ha-b/tls/ca.pem")
+
+        def ask() -> Any:
+            connection = http.client.HTTPSConnection(settings["address"], settings["port"], timeout=5, context=tls)
+            try:
+                connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+                answer = connection.getresponse()
+                body = answer.read()
+                if answer.status != 200:
+                    raise RuntimeError(f"lab {self.name}: HA-B answers GET {path} with status {answer.status}: {body[:200]!r}")
+                return json.loads(body)
+            finally:
+                connection.close()
+
+        return in_namespace(self.namespace("ha-b"), ask)

@@ -17,8 +17,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event for the consumer. id: rises with time; again: it may have been delivered before a restart; accepted_us: when it was durable,
-    UNIX microseconds, None for one that was read from the store."""
+    """One event for the consumer. id: rises with time; again: it may have been delivered before a restart; accepted_us: UNIX microseconds
+    at which it was durable, None for one that was read from the store."""
 
     id: int
     body: bytes

@@ -11,6 +11,12 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 PACKAGE = "ansible_collections.closedloop.mobility.plugins"
+HOST: dict[str, Any] = {
+    "netns": {"namespaces": [{"name": "never-made"}]},
+    "netns_link": {"fabric": "f", "interfaces": [{"namespace": "never-made", "name": "eth0", "link": "l"}]},
+    "file_set": {"files": [{"path": "/never/made", "content": ""}]},
+    "netns_process": {"name": "d", "directory": "/never/made", "namespace": "never-made", "argv": ["true"]},
+}
 
 
 def _run(module: str, arguments: dict[str, Any], capsys: pytest.CaptureFixture[str], *, check_mode: bool = False) -> dict[str, Any]:
@@ -44,6 +50,8 @@ def test_file_set_writes_and_reports(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("netns_process", {"name": "d", "directory": "/tmp/x", "namespace": "n"}, "missing: argv"),
         ("netns_reachable", {"paths": [{"namespace": "n", "to": "10.0.0.1"}]}, "'10.0.0.1' is not an IPv6 address"),
         ("file_set", {"files": [{"path": "x", "content": ""}]}, "is not absolute"),
+        ("netns_host", HOST | {"netns_process": {"name": "d"}}, "netns_process: missing required arguments: directory"),
+        ("netns_host", HOST | {"file_set": {"files": [{"path": "/x", "secret": "s"}]}}, "a secret is not for this module"),
         ("control_loop_info", {"url": "x", "ca_file": "/x", "runner_socket": "/x"}, "is not the root of a VES listener"),
         ("home_agent_info", {"url": "x"}, "is not the root of an HTTP API"),
         ("home_agent_info", {"url": "http://[::1]:1", "wait_for": "ready"}, "missing: name"),
@@ -63,3 +71,11 @@ def test_a_wrong_argument_fails_with_its_name(
     assert result["failed"]
     assert message in result["msg"]
     assert "Traceback" not in json.dumps(result)
+
+
+def test_a_dry_run_of_a_host_tells_all_that_would_be_made_and_makes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    told = _run("netns_host", HOST, capsys, check_mode=True)
+    assert told["changed"]
+    assert all(told[step]["changed"] for step in HOST)
+    assert set(told["diff"]["after"]) == set(HOST)
+    assert not Path("/never").exists()
