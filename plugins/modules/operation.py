@@ -146,26 +146,26 @@ EXAMPLES = r"""
     state: begun
     onset: "{{ onset | default(omit) }}"
     order: "{{ omit if onset is defined else {'action': 'failover', 'target': 'ha-pp-a'} }}"
-  register: failover_begun
+  register: reaction_begun
 
 - name: It is done already, or somebody else is at it
   ansible.builtin.meta: end_play
-  when: not failover_begun.begun
+  when: not reaction_begun.begun
 
 - name: The successor serves
   closedloop.mobility.operation:
     journal: "{{ operations_journal }}"
     state: staged
-    request_id: "{{ failover_begun.operation.request_id }}"
-    token: "{{ failover_begun.operation.token }}"
+    request_id: "{{ reaction_begun.operation.request_id }}"
+    token: "{{ reaction_begun.operation.token }}"
     stage: function_ready
 
 - name: The operation is finished
   closedloop.mobility.operation:
     journal: "{{ operations_journal }}"
     state: finished
-    request_id: "{{ failover_begun.operation.request_id }}"
-    token: "{{ failover_begun.operation.token }}"
+    request_id: "{{ reaction_begun.operation.request_id }}"
+    token: "{{ reaction_begun.operation.token }}"
     succeeded: true
 """
 
