@@ -13,7 +13,10 @@ from closedloop_tools.lab import Lab
 PORT = 5300
 """TCP and UDP port of the first mobile node; the others follow."""
 SATURATED_S = 6
-_STREAMS = "4"
+_STREAMS = "6"
+_WINDOW = "200K"
+"""Of each stream: all together fill the link and fit its queue. Without loss a share is as large as its window, so all have one size, where
+else that of who began first would grow largest."""
 _STEADY = (sys.executable, "-m", "closedloop_tools.measure.steady")
 
 
@@ -39,7 +42,8 @@ class Servers:
     def saturate(self) -> dict[str, float]:
         """Mbit/s that each mobile node receives over TCP while all do. Raises RuntimeError."""
         started = {
-            name: _start(self._client(name, "--time", str(SATURATED_S), "--omit", "1", "--parallel", _STREAMS)) for name in self.ports
+            name: _start(self._client(name, "--time", str(SATURATED_S), "--omit", "1", "--parallel", _STREAMS, "--window", _WINDOW))
+            for name in self.ports
         }
         return {name: _received_mbps(name, process) for name, process in started.items()}
 
