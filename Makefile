@@ -54,7 +54,7 @@ molecule: setup ## every molecule scenario
 test-hostile: setup ## twenty thousand events whose every text is an attack, through the control loop
 	@$(STAGES) hostile
 
-test-faults: setup ## two hundred kills on a running lab, and wrong values
+test-faults: setup ## two hundred kills on a running lab, a thousand faults of one with its loop, and wrong values
 	@$(STAGES) faults
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, changelog, generated files

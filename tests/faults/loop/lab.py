@@ -30,6 +30,8 @@ class LoopLab(Lab):
         super().__init__(name, folder)
         role = yaml.safe_load((ROOT / "roles/control_loop/vars/main.yml").read_text(encoding="utf-8"))
         self._capabilities = list(role["__control_loop_capabilities"])
+        self.sending: Callable[[], int] = int
+        """How many requests of functions are held back, or sent again."""
         self.unheard: Callable[[], list[str]] = list
         """What was acknowledged and has led to nothing so far."""
         self._commands: dict[Service, tuple[list[str], dict[str, str]]] = {}
@@ -76,6 +78,8 @@ class LoopLab(Lab):
             operations = journal.read(self.journal)
         except sqlite3.Error as error:
             return f"the operations journal: {error}"
+        if self.sending():
+            return "events are under way"
         for operation in operations:
             if operation.open:
                 return f"operation {operation.number} of {operation.target} is {operation.state}: {operation.reason} {operation.message}"

@@ -34,6 +34,8 @@ ROUND_S = 4.0
 LEVEL = 0.5
 """Share of the requests that suffer while a round lasts."""
 REPLAYS_PER_S = 20.0
+STRAY = "ha-pp-stray-"
+"""So begin the names of HA-PPs that nobody has: a failover of one may fail."""
 
 
 class LoopSuite:
@@ -64,9 +66,9 @@ class LoopSuite:
         lab.bring_up()
         source = lab.config("control", "rulebook.yml")["ves"]
         tls = lab.state / "control/tls"
-        self.wire = Wire(lab.namespace("control"), source["host"], source["port"], tls, random.Random(self.rng.random()))
+        wire = self.wire = Wire(lab.namespace("control"), source["host"], source["port"], tls, random.Random(self.rng.random()))
         self.wire.start()
-        lab.unheard = self._unheard
+        lab.unheard, lab.sending = self._unheard, lambda: wire.pending
         self.watching.start()
         for service in (*LOOP, HA_B):
             self._inject(Kill(service))
@@ -127,7 +129,7 @@ class LoopSuite:
         """Alarms of an HA-PP that nobody has, raised and cleared, in order or not, once or twice."""
         assert self.wire is not None
         self._strays += 1
-        source = f"ha-pp-stray-{self._strays}"
+        source = f"{STRAY}{self._strays}"
         events = [alarm(source, self._strays, raised) for raised in (True, False)]
         how = self.rng.choice(("in_order", "reordered", "doubled"))
         sent = {"in_order": events, "reordered": events[::-1], "doubled": [events[0], *events, events[1]]}[how]
@@ -162,7 +164,7 @@ class LoopSuite:
         assert self.wire.problem is None, self.wire.problem
         assert self.journal.violations == [], self.journal.violations
         operations = journal.read(self.lab.journal)
-        failed = [operation for operation in operations if operation.state is State.FAILED]
+        failed = [known for known in operations if known.state is State.FAILED and not known.target.startswith(STRAY)]
         assert failed == [], f"operations have failed: {[(operation.number, operation.message) for operation in failed]}"
         self.watching.nothing_lost()
 

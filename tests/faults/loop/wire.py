@@ -15,7 +15,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +29,7 @@ FAULTS: Final = ("lose_request", "lose_answer", "double", "delay", "hold_back", 
 REMEMBERED: Final = 400
 """The latest requests, which may be sent again."""
 LONGEST_HELD_S: Final = 12.0
+AGAIN_S: Final = 0.2
 _KEPT_HEADERS: Final = ("Authorization", "Content-Type", "X-MinorVersion")
 
 
@@ -87,9 +87,9 @@ class Wire:
             self._thread.join(20)
 
     def send(self, events: list[dict[str, Any]]) -> None:
-        """Events of the suite's own, each in a request of its own, one after another, by the credentials of HA-B."""
+        """Events of the suite's own, one after another, each until it is acknowledged, by the credentials of HA-B."""
         assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(self._send(events), self._loop)
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._send(events)))
 
     @property
     def pending(self) -> int:
@@ -166,13 +166,21 @@ class Wire:
 
     async def _later(self, wait_s: float, request: Request) -> None:
         await asyncio.sleep(wait_s)
-        with suppress(aiohttp.ClientError, TimeoutError, OSError):
-            await self._forward(request)
+        await self._taken(request)
+
+    async def _taken(self, request: Request) -> int:
+        """The listener's answer, 0 where there is none."""
+        try:
+            return await self._forward(request)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return 0
 
     async def _send(self, events: list[dict[str, Any]]) -> None:
         example = next(request for request in self._requests if b"ha-b" in request.body)
         for event in events:
-            await self._later(0.0, Request("/eventListener/v7", example.headers, json.dumps({"event": event}).encode()))
+            request = Request("/eventListener/v7", example.headers, json.dumps({"event": event}).encode())
+            while await self._taken(request) != 202:
+                await asyncio.sleep(AGAIN_S)
 
     async def _replaying(self) -> None:
         """Old requests again: doubled, late, or the last few in another order."""
