@@ -114,9 +114,8 @@ def choose(rng: random.Random, lab: LoopLab) -> tuple[Injection, float]:
     return Cut(rng.choice(("ha-b", *lab.placed())), rng.choice(("silent", "reset")), EVENTS_PORT), rng.uniform(0.2, 4.0)
 
 
-def alarm(source: str, number: int, raised: bool) -> dict[str, Any]:
-    """As HA-B tells it."""
-    begun_us = int(time.time() * 1e6) - 1000
+def alarm(source: str, number: int, begun_us: int, raised: bool) -> dict[str, Any]:
+    """As HA-B tells that it is raised, or cleared a moment later."""
     header = {
         "domain": "fault",
         "eventId": f"stray-{number}",

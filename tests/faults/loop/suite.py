@@ -130,7 +130,8 @@ class LoopSuite:
         assert self.wire is not None
         self._strays += 1
         source = f"{STRAY}{self._strays}"
-        events = [alarm(source, self._strays, raised) for raised in (True, False)]
+        begun_us = int(time.time() * 1e6)
+        events = [alarm(source, self._strays, begun_us, raised) for raised in (True, False)]
         how = self.rng.choice(("in_order", "reordered", "doubled"))
         sent = {"in_order": events, "reordered": events[::-1], "doubled": [events[0], *events, events[1]]}[how]
         self._counts[f"alarm_of_nobody_{how}"] += 1

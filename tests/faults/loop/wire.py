@@ -179,7 +179,7 @@ class Wire:
         example = next(request for request in self._requests if b"ha-b" in request.body)
         for event in events:
             request = Request("/eventListener/v7", example.headers, json.dumps({"event": event}).encode())
-            while await self._taken(request) != 202:
+            while await self._taken(request) != 202:  # noqa: ASYNC110 - nothing tells when the listener is there again
                 await asyncio.sleep(AGAIN_S)
 
     async def _replaying(self) -> None:
