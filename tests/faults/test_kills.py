@@ -70,6 +70,7 @@ def test_two_hundred_kills_lose_no_registration_give_no_address_two_owners_and_e
         "ownership_longest_gap_ms": seen["longest_gap_ms"],
         "neighbour_solicitations": seen["probes"],
         "neighbour_answers": seen["answers"],
+        "neighbour_answers_after_takeover": seen["answers_after_takeover"],
         "suite_s": round(time.monotonic() - begun, 1),
     }
     print("\n".join(f"{name:<32}{value}" for name, value in totals.items()))

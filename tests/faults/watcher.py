@@ -7,10 +7,11 @@ Two ways of looking, both without a word from the functions:
 - Every few milliseconds, the kernel of each HA-PP's namespace (kernel_view). The namespaces are read one after another, so an address
   seen in two of them may have moved in between: only what the first one still serves when it is read again was served by two.
 - By neighbour solicitations on the home link. Each has a source address of its own, so two answers to the same one from different
-  interfaces were given at the same moment.
+  interfaces, a moment apart at most, tell of two owners. One more than that later is from whoever took over: a busy machine hands the
+  solicitation itself to one host so much later than to the other.
 
 FILE is there, empty, once it watches. It ends on SIGTERM; FILE then holds what it saw:
-`{"samples", "longest_gap_ms", "probes", "answers", "violations": [...]}`.
+`{"samples", "longest_gap_ms", "probes", "answers", "answers_after_takeover", "violations": [...]}`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import argparse
 import json
 import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -40,6 +42,9 @@ SOURCES = 200
 """Link-local addresses that the solicitations come from, in turn: ten seconds until one is used again, and few neighbours to remember."""
 PROBE_HOST = "probe"
 """Host on the home link that the solicitations come from; its interface is eth0."""
+HANDOVER_S = 0.005
+"""HA-B takes an HA-PP for gone when its host has refused a connection twice, so long one after the other: a takeover takes longer."""
+_SO_TIMESTAMPNS = 35
 _ETHERTYPE = b"\x86\xdd"
 
 
@@ -63,10 +68,11 @@ class Probe:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86DD))
             self._socket.bind(("eth0", 0x86DD))
         self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._address = self._socket.getsockname()[4]
         self._targets = targets
-        self._answers: dict[tuple[bytes, bytes], bytes] = {}
-        self.sent = self.answered = 0
+        self._answers: dict[tuple[bytes, bytes], tuple[bytes, float]] = {}
+        self.sent = self.answered = self.after_takeover = 0
 
     def solicit(self) -> None:
         source = from_text(f"fe80::bad:{self.sent % SOURCES:x}")
@@ -81,7 +87,8 @@ class Probe:
     def doubled(self) -> list[tuple[bytes, bytes, bytes]]:
         """(address, one interface, the other) of solicitations that two interfaces answered, among what has arrived by now."""
         found = []
-        while (frame := self._receive()) is not None:
+        while (received := self._receive()) is not None:
+            frame, at = received
             try:
                 packet = parse_packet(frame[14:])
                 message = parse_icmpv6(packet.payload) if packet.next_header == ICMPV6 else None
@@ -90,16 +97,23 @@ class Probe:
             if not isinstance(message, NeighborAdvertisement) or not message.solicited:
                 continue
             self.answered += 1
-            interface = self._answers.setdefault((packet.header.destination, message.target), frame[6:12])
-            if interface != frame[6:12]:
+            interface, first_at = self._answers.setdefault((packet.header.destination, message.target), (frame[6:12], at))
+            if interface == frame[6:12]:
+                continue
+            if at - first_at > HANDOVER_S:
+                self.after_takeover += 1
+            else:
                 found.append((message.target, interface, frame[6:12]))
         return found
 
-    def _receive(self) -> bytes | None:
+    def _receive(self) -> tuple[bytes, float] | None:
+        """A frame, and when the kernel took it."""
         try:
-            return self._socket.recv(2048)
+            frame, ancillary, _, _ = self._socket.recvmsg(2048, socket.CMSG_SPACE(16))
         except BlockingIOError:
             return None
+        seconds, nanoseconds = struct.unpack("=qq", ancillary[0][2])
+        return frame, seconds + nanoseconds / 1e9
 
 
 class Watcher:
@@ -135,6 +149,7 @@ class Watcher:
             "longest_gap_ms": round(self.longest_gap_s * 1000, 1),
             "probes": self._probe.sent,
             "answers": self._probe.answered,
+            "answers_after_takeover": self._probe.after_takeover,
             "violations": self.violations,
         }
 

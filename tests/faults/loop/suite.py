@@ -14,6 +14,8 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,15 +147,25 @@ class LoopSuite:
     def _note(self, what: str) -> None:
         self.history.append(f"{time.time():.2f} {what}")
 
+    def ended(self) -> dict[str, Any]:
+        """What the watcher of addresses saw."""
+        with self._told("the end"):
+            return self.watching.ended()
+
     def _settle(self, what: str) -> float:
-        assert self.wire is not None
-        try:
+        with self._told(what):
             seconds = self.lab.converged(SETTLED_S)
             self._holds()
+            return seconds
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """A failed assertion comes with the history that led to it."""
+        try:
+            yield
         except AssertionError as error:
-            told = "\n".join(self.history[-30:])
+            told = "\n".join(self.history)
             raise AssertionError(f"after {what}: {error}\n--- injections\n{told}\n--- operations\n{self.lab.history()}") from error
-        return seconds
 
     def _unheard(self) -> list[str]:
         assert self.wire is not None
