@@ -4,5 +4,5 @@
                                  |                                                                   |
                                  +------------------- go, signals; ready, refuse, exit --------------+
 
-The control loop is free of Ansible: only `ansible_state.py` and `collection.py`, which run inside template processes, import it, at run time.
+The control loop is free of Ansible: only `ansible_state.py` and `collection.py` import it, inside template processes, at run time.
 """
