@@ -13,10 +13,9 @@ from closedloop_tools.lab import Lab
 PORT = 5300
 """TCP and UDP port of the first mobile node; the others follow."""
 SATURATED_S = 6
-_STREAMS = "6"
+_STREAMS = "4"
 _WINDOW = "200K"
-"""Of each stream: all together fill the link and fit its queue. Without loss a share is as large as its window, so all have one size, where
-else that of who began first would grow largest."""
+"""Of each stream. They fill the link and fit its queue, so that none is lost: then a share is as large as its window, and all have one size."""
 _STEADY = (sys.executable, "-m", "closedloop_tools.measure.steady")
 
 
