@@ -15,7 +15,8 @@ PORT = 5300
 SATURATED_S = 6
 _STREAMS = "4"
 _WINDOW = "200K"
-"""Of each stream. They fill the link and fit its queue, so that none is lost: then a share is as large as its window, and all have one size."""
+"""Of each stream. They fill the link and fit its queue, so that nothing is lost: then a share is as large as its window, and all have one
+size."""
 _STEADY = (sys.executable, "-m", "closedloop_tools.measure.steady")
 
 
