@@ -95,9 +95,9 @@ def choose(rng: random.Random, lab: LoopLab) -> tuple[Injection, float]:
     """A fault of the loop or of who it depends on, and how long it lasts."""
     roll = rng.random()
     soon = rng.uniform(0.0, 1.0)
-    if roll < 0.16:
+    if roll < 0.13:
         return Kill(RULEBOOK), soon
-    if roll < 0.28:
+    if roll < 0.22:
         return Kill(RUNNER), soon
     if roll < 0.46:
         return KillPlaybook(workers=rng.random() < 0.5, keeper=rng.random() < 0.3), 0.0

@@ -35,7 +35,7 @@ SETTLED_S = 120.0
 ROUND_S = 4.0
 LEVEL = 0.5
 """Share of the requests that suffer while a round lasts."""
-REPLAYS_PER_S = 20.0
+REPLAYS_PER_S = 12.0
 STRAY = "ha-pp-stray-"
 """So begin the names of HA-PPs that nobody has: a failover of one may fail."""
 
@@ -90,7 +90,7 @@ class LoopSuite:
         rng, lab = self.rng, self.lab
         before = self.injections
         steps = [self._work()]
-        for _ in range(rng.choice((1, 2, 2, 3))):
+        for _ in range(rng.choice((2, 3, 3, 4))):
             injection, duration_s = choose(rng, lab)
             at_s = rng.uniform(0.0, ROUND_S)
             self._note(f"round {number}: {injection} for {duration_s:.2f} s at {at_s:.2f} s")
