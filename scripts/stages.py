@@ -96,7 +96,7 @@ def uml() -> list[Check]:
 
 
 def simulation() -> list[Check]:
-    return [pytest("simulation", "tests/simulation"), python("-m", "tests.simulation", "--kind", "functions", "--seeds", "20000")]
+    return [pytest("simulation", "tests/simulation"), python("-m", "tests.simulation", "--seeds", "20000")]
 
 
 def sanity() -> list[Check]:

@@ -200,6 +200,8 @@ def home_agent(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         found = _agent(api, name)
         if found is None:
             if state == "absent":
+                if not check_mode:
+                    _tell_gone(api, path)
                 return Outcome(values={"home_agent": {}})
             if check_mode and state in ("serving", "active"):
                 return Outcome({}, {"name": name, "ordered": state}, {"home_agent": {}})
@@ -213,6 +215,15 @@ def home_agent(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         after = {} if state == "absent" else {"name": name, "ordered": state}
         answer = found if check_mode else _agent(api, name) or {}
     return Outcome({"name": name, "state": found["state"], "role": found["role"]}, after, {"home_agent": answer}, extra_change=True)
+
+
+def _tell_gone(api: BackendApi, path: str) -> None:
+    """HA-B tells the control loop of the end also of a home agent that has never reached it."""
+    try:
+        api.request("DELETE", path)
+    except ApiError as error:
+        if error.status != 404:
+            raise
 
 
 def _switch(api: BackendApi, found: dict[str, Any], params: dict[str, Any], *, check_mode: bool) -> Outcome:

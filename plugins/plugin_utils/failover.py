@@ -26,7 +26,9 @@ def plan(
     are "": then what has failed is found, and a region chosen.
 
     failed       name of the VF module that is to go
-    alive        whether its process lives, with or without its raw socket: then it hands over in order
+    ordered      whether HA-B is to be asked to let the successor serve: the failed one serves and lives, with or without its raw socket, and
+                 hands over in order, or nobody has served yet; else HA-B does it by itself
+    owner        who hands over then, "" where nobody serves
     successor    the VF module that serves next
     deploy       whether the successor has to be deployed for it; else it is a standby that HA-B promotes
     awaited      whether it has yet to serve
@@ -45,12 +47,15 @@ def plan(
     if region and region not in regions:
         raise AnsibleFilterError(f"failover_region: there is no region {region!r}; name one of {sorted(regions)}")
     if gone not in seen and _replaced(gone, present, declared, redundancy):
-        return {}
-    abandoned = _abandoned(gone, region, present, seen)
+        return _awaiting_standby(gone, present, seen) if redundancy == "standby" else {}
+    enough = len(declared) if redundancy == "standby" else 1
+    abandoned = _abandoned(gone, region, present, seen) or _too_many(gone, present, seen, enough)
     if abandoned:
         placement = {name: {**entry, "replaces": ""} if name == abandoned else entry for name, entry in placement.items()}
         present = {name: entry for name, entry in present.items() if name != abandoned}
-    common = {"failed": gone, "alive": gone in seen and seen[gone]["state"] not in GONE, "abandoned": abandoned}
+    owner = gone if seen.get(gone, {}).get("serving") else ""
+    ordered = seen[owner]["state"] not in GONE if owner else not any(agent["serving"] for agent in home_agents)
+    common = {"failed": gone, "ordered": ordered, "owner": owner, "abandoned": abandoned}
     standby = _standby(gone, present, seen)
     if standby is None:
         target = region or _other_region(placement[gone]["region"], regions)
@@ -79,6 +84,27 @@ def _abandoned(failed: str, region: str, present: Placement, seen: dict[str, dic
     """Name of the successor in another region than the one that is now chosen, as an attempt there has failed."""
     begun = (name for name, entry in present.items() if entry.get("replaces") == failed and region and entry["region"] != region)
     return next((name for name in begun if seen.get(name, {}).get("state") != "ready" and not _in_place(seen.get(name))), "")
+
+
+def _too_many(failed: str, present: Placement, seen: dict[str, dict[str, Any]], enough: int) -> str:
+    """Name of one of several successors that attempts have deployed, as one came late and was taken for failed; "" where none is too many."""
+    begun = sorted(name for name, entry in present.items() if entry.get("replaces") == failed)
+    if sum(name != failed for name in present) <= enough:
+        return ""
+    heirs = [name for name in sorted(present) if name != failed and _in_place(seen.get(name))]
+    ready = [name for name in begun if seen.get(name, {}).get("state") == "ready"]
+    kept = next(iter([*heirs, *ready, *begun]), "")
+    return next((name for name in begun if name != kept and name not in heirs), "")
+
+
+def _awaiting_standby(failed: str, present: Placement, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The plan where all is placed and HA-B does not see the standby: the playbook that has begun with it may be gone. Else {}."""
+    ready = [name for name in sorted(present) if seen.get(name, {}).get("state") == "ready"]
+    late = [name for name in sorted(present) if name not in seen or (seen[name]["state"] in GONE and not seen[name]["serving"])]
+    if not ready or not late:
+        return {}
+    common = {"failed": failed, "ordered": False, "owner": "", "abandoned": "", "deploy": False, "awaited": False}
+    return {**common, "successor": present[ready[0]], "standby": {**present[late[0]], "role": "standby"}}
 
 
 def _gone(present: Placement, seen: dict[str, dict[str, Any]]) -> str:

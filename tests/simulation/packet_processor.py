@@ -11,6 +11,7 @@ from closedloop_nf.ha_pp.core import PacketProcessor
 from closedloop_nf.ha_pp.state import Parameters
 from closedloop_nf.link.messages import Binding, Bindings
 
+from tests.simulation.invariants import LINGERS_AT_MOST_S
 from tests.simulation.network import Network, Stream
 from tests.simulation.process import Process
 from tests.simulation.world import Clock, World
@@ -168,6 +169,7 @@ class Host:
             case events.Linger():
                 for home_address in action.home_addresses:
                     self.kernel.lingering[home_address] = (self.kernel.installed.pop(home_address), self.world.time)
+                self.world.after(LINGERS_AT_MOST_S + 0.1, self._look)
             case events.RenewLease():
                 self.world.changed |= self.kernel.lease_until <= self.world.time
                 self.kernel.lease_until = action.until
@@ -197,6 +199,10 @@ class Host:
                 self.world.note(f"{self.name} {action.event} {action.fields}")
             case events.Finished():
                 self.kernel.lease_until = 0.0
+
+    def _look(self) -> None:
+        """Nothing may happen at the time at which lingering has to be over; that it is so is looked at nevertheless."""
+        self.world.changed = True
 
     def _connect(self, process: Process) -> None:
         def dial() -> None:

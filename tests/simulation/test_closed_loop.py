@@ -12,6 +12,7 @@ from closedloop_loop.dispatch.core import Dispatcher
 from closedloop_loop.journal.core import JournalCore
 from closedloop_loop.journal.messages import Answer, Commit, Verdict
 from closedloop_loop.operations import core as operations
+from closedloop_loop.operations import schedule
 from closedloop_loop.operations.store.memory import MemoryStore
 
 from tests.simulation.__main__ import main, one
@@ -76,6 +77,13 @@ def test_a_journal_that_asks_for_no_token_is_found(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(operations, "_held", lambda view, request_id, token: view.get(request_id))
     found = first_broken()
     assert "a late actor acts" in found or "is not in the table" in found
+
+
+def test_operations_of_one_group_that_run_beside_each_other_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both who hands on and who lets claim ask what comes first; either alone is enough, so both are switched off."""
+    monkeypatch.setattr(operations, "before", lambda opened, known: None)
+    monkeypatch.setattr(schedule, "due", lambda opened, now_us: list(opened))
+    assert "of one group" in first_broken()
 
 
 def test_a_request_id_that_changes_with_a_crash_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

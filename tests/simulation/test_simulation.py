@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from closedloop_nf.ha_b.store.memory import MemoryStore
-from closedloop_nf.ha_pp import events
+from closedloop_nf.ha_pp import events, ownership
 from closedloop_nf.ha_pp.registration import Registrar
 
 from tests.simulation.__main__ import main, one
@@ -62,6 +62,13 @@ def test_an_ha_pp_that_never_answers_is_found(monkeypatch: pytest.MonkeyPatch) -
     found = first_broken(20)
     assert found is not None
     assert "not converged" in found
+
+
+def test_an_ha_pp_that_never_stops_lingering_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownership, "LINGER_S", 1e6)
+    found = first_broken(400)
+    assert found is not None
+    assert "still forwards" in found
 
 
 def test_a_broken_seed_comes_with_the_command_that_replays_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

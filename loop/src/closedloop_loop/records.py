@@ -26,6 +26,7 @@ ATTRIBUTES: Final = {
 `region` is what HA-B and HA-PP say."""
 
 REMOVED: Final = "homeAgentRemoved"
+CONNECTED: Final = "homeAgentConnected"
 """`changeType` by which HA-B tells that an HA-PP was taken out of its list."""
 
 MAX_INTERVAL_S: Final = 86_400.0
@@ -90,7 +91,11 @@ class Removed(Record, frozen=True, tag="removed"):
     """`notification` of HA-B that an HA-PP is no more: somebody has taken it away for good."""
 
 
-AnyRecord: TypeAlias = FaultRaised | FaultCleared | Measurement | Heartbeat | OutOfService | Removed
+class Connected(Record, frozen=True, tag="connected"):
+    """`notification` of HA-B that an HA-PP has reached it: a new one, where one of that name was taken away before."""
+
+
+AnyRecord: TypeAlias = FaultRaised | FaultCleared | Measurement | Heartbeat | OutOfService | Removed | Connected
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -184,10 +189,11 @@ def _state_change(header: dict[str, Any], fields: dict[str, Any]) -> OutOfServic
     return OutOfService(**_header(header), attributes=_attributes(fields.get("additionalFields")))
 
 
-def _notification(header: dict[str, Any], fields: dict[str, Any]) -> Removed | Rejected:
-    if fields.get("changeType") != REMOVED:
-        return Rejected("notificationFields: analytics uses the removal of a function", other=True)
-    return Removed(**_header(header), attributes=_attributes(fields.get("additionalFields")))
+def _notification(header: dict[str, Any], fields: dict[str, Any]) -> Removed | Connected | Rejected:
+    kind = {REMOVED: Removed, CONNECTED: Connected}.get(fields.get("changeType"))
+    if kind is None:
+        return Rejected("notificationFields: analytics uses that a function comes, and that it is removed", other=True)
+    return kind(**_header(header), attributes=_attributes(fields.get("additionalFields")))
 
 
 def _header(header: dict[str, Any]) -> dict[str, Any]:

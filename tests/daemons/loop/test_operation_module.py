@@ -260,6 +260,20 @@ def test_a_keeper_renews_while_the_process_lives_and_ends_with_the_operation(
     wait_for(lambda: not _keepers(sleeper), "the keeper has ended")
 
 
+def test_a_keeper_kills_the_process_when_another_has_taken_over(bench: Bench, sleeper: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "RENEW_S", 0.05)
+    message = onset()
+    store = SqliteStore(bench.place)
+    Journal(store).submit(RULES, message, None, now())
+    running = Journal(store).claim(message.request_id, "sleeper", now())
+    assert isinstance(running, Operation)
+    Journal(store).lost(running.request_id, running.token, now())
+    assert isinstance(Journal(store).claim(message.request_id, "successor", now()), Operation)
+    store.close()
+    keeper.keep(str(bench.place), running.request_id, running.token, sleeper)
+    wait_for(lambda: Path(f"/proc/{sleeper}/stat").read_text().rpartition(")")[2].split()[0] == "Z", "killed")
+
+
 def _keepers(watched: int) -> list[int]:
     """Processes that hold a descriptor of the process."""
     found = []

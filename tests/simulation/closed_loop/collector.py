@@ -24,6 +24,7 @@ from closedloop_loop.journal.messages import (
     Submit,
 )
 from closedloop_loop.journal.messages import Verdict as Stored
+from closedloop_loop.journal.shell import KEEP_RETRY_S
 from closedloop_loop.onset import Onset
 from closedloop_loop.policy.model import Policy
 from closedloop_loop.records import Rejected, from_event
@@ -58,6 +59,8 @@ class Collector:
         self._replies: dict[int, tuple[Callable[[Verdict], None], list[bytes]]] = {}
         self._request = 0
         self._under_way: Commit | None = None
+        self.took: dict[int, float] = {}
+        """When each event was last given to analytics."""
         self._taken: list[int] = []
         self._save_at = 0.0
         self._busy = False
@@ -132,7 +135,8 @@ class Collector:
 
     def _answer(self, answer: Answer) -> None:
         reply, keys = self._replies.pop(answer.request)
-        self.answers[answer.verdict.value] = self.answers.get(answer.verdict.value, 0) + 1
+        if keys:
+            self.answers[answer.verdict.value] = self.answers.get(answer.verdict.value, 0) + 1
         if answer.duplicates:
             self.answers["duplicates"] = self.answers.get("duplicates", 0) + answer.duplicates
         if answer.verdict is Stored.ACCEPTED:
@@ -150,11 +154,32 @@ class Collector:
             return
         if due:
             self._busy = True
-            self._tell(due, lambda: self._told(process))
+            if self.analytics.fleeting:
+                taken, self._taken = self._taken, []
+                self._keep(process, taken, due)
+            else:
+                self._tell(due, lambda: self._told(process))
             return
         if self._taken and self.world.time >= self._save_at:
             self._finish(process)
         self._take(process)
+
+    def _keep(self, process: Process, taken: list[int], due: list[Onset]) -> None:
+        """As Journal.keep; then the messages are told."""
+
+        def kept(verdict: Verdict) -> None:
+            if not process.alive:
+                return
+            if verdict is Verdict.ACCEPTED:
+                self.analytics.fleeting = False
+                self._tell(due, lambda: self._told(process))
+            else:
+                self.world.after(KEEP_RETRY_S, self._keep, process, [], due)
+
+        if process.alive:
+            self._request += 1
+            self._replies[self._request] = (kept, [])
+            process.feed(Finished(taken, self.analytics.dump(self.clock.now(), due), self._request))
 
     def _told(self, process: Process) -> None:
         if process.alive:
@@ -182,6 +207,7 @@ class Collector:
             elif not record.other:
                 raise Broken(f"analytics cannot read an event of a function: {record.reason}")
             self._taken.append(delivery.id)
+            self.took[delivery.id] = self.world.time
         if due:
             self._turn(process, due)
             return

@@ -94,8 +94,6 @@ class LoopHistory(HomeLink):
         self.journal = Journal(self.operations, LEASE_S)
         self.collector = Collector(world, self.control_clock, self.intake, POLICY, self._tell)
         self.wire = Wire(world, self.conditions, self.collector)
-        self.known: set[str] = set()
-        """HA-PPs that HA-B has ever heard of."""
         self.spools: dict[str, Spool] = {}
         self.reporters: dict[str, Reporter] = {}
         self.dispatcher: Dispatching | None = None
@@ -118,10 +116,7 @@ class LoopHistory(HomeLink):
         for node in self.nodes:
             node.link = rng.choice([1, 2])
             world.after(rng.random() * 0.3, node.start)
-        # Service is there before anything fails: who begins to serve a network that has never been served is not the loop's to decide.
-        commit_s, self.backend.commit_s = self.backend.commit_s, QUICK_S
-        world.after(3.0, setattr, self.backend, "commit_s", commit_s)
-        self.faults.plan(begin=world.time + 3.0, end=world.time + FAULTS_S)
+        self.faults.plan(begin=world.time + 0.1, end=world.time + FAULTS_S)
         world.run(world.time + FAULTS_S)
         self.faults.end()
         deadline = world.time + PEACE_S
@@ -180,7 +175,6 @@ class LoopHistory(HomeLink):
 
     def _backend_notified(self, notify: Notify) -> None:
         """As backend_shell.py tells it."""
-        self.known.add(notify.name)
         assert self.backend.process is not None
         world = self.backend.process.core.world
         agent = world.agents.get(notify.name)

@@ -10,7 +10,7 @@ from closedloop_loop.clock import Instant
 from closedloop_loop.onset import request_id
 from closedloop_loop.operations.model import Operation, State
 from closedloop_loop.policy.model import Policy
-from closedloop_loop.records import FaultCleared, FaultRaised, Removed, from_event
+from closedloop_loop.records import Rejected, from_event
 
 from tests.simulation.closed_loop.playbook import Effect
 from tests.simulation.invariants import Broken, Watch
@@ -31,13 +31,14 @@ class LoopWatch(Watch):
     # --- what actors do ----------------------------------------------------------------------------------------------
 
     def acted(self, effect: Effect) -> None:
-        """Only the actor that holds the latest token changes the world, and each of its stages happens for one operation at a time."""
+        """Only the actor that holds the latest token changes the world, and for one operation at a time. While nobody has taken over from one
+        that was lost to sight, it does no harm."""
         operation = self._loop.operations.operations[effect.request_id]
-        if operation.token != effect.token or operation.state is not State.RUNNING:
+        if operation.token != effect.token or not operation.open:
             raise Broken(f"a late actor acts: {effect.what} with token {effect.token} of operation {operation.number}")
-        running = [other.number for other in self._loop.operations.operations.values() if other.state is State.RUNNING]
-        if running != [operation.number]:
-            raise Broken(f"operations {running} of one group act at the same time")
+        running = {other.number for other in self._loop.operations.operations.values() if other.state is State.RUNNING}
+        if running - {operation.number}:
+            raise Broken(f"operations {sorted(running | {operation.number})} of one group act at the same time")
         self._loop.seen[f"stage {effect.what}"] += 1
         self._effects.add(effect)
 
@@ -54,12 +55,7 @@ class LoopWatch(Watch):
         """Service is back, redundancy is restored, every operation has ended, every onset is abated, every event was delivered."""
         loop = self._loop
         placement = loop.placement
-        # An attempt that failed, or whose onset ended before the next one, leaves what it had begun with.
-        tried = [operation for operation in loop.operations.operations.values() if operation.attempt]
-        unfinished = [operation for operation in tried if operation.state is not State.SUCCEEDED]
-        left = sum(operation.attempt - (operation.state is State.SUCCEEDED) for operation in tried)
-        wanted = 1 if unfinished else placement.wanted
-        if not wanted <= len(placement.present) <= placement.wanted + left:
+        if len(placement.present) != placement.wanted:
             return f"{sorted(placement.present)} are placed, there should be {placement.wanted}"
         for host in loop.hosts:
             if host.listening and host.name not in placement.present:
@@ -67,46 +63,37 @@ class LoopWatch(Watch):
         waiting = {name: reporter.waiting for name, reporter in loop.reporters.items() if reporter.alive and reporter.waiting}
         if waiting:
             return f"events of {sorted(waiting)} wait"
-        still = [operation for operation in loop.operations.operations.values() if operation.open and not self._unknown(operation.target)]
+        still = [operation for operation in loop.operations.operations.values() if operation.open]
         if still:
             return f"operation {still[0].number} is {still[0].state}: {still[0].reason}, {still[0].message}"
         if loop.collector.process is None or loop.collector.process.core.backlog:
             return "the collector has a backlog"
-        lasting = [onset for onset in loop.collector.analytics.open() if not self._unknown(onset.target)]
+        lasting = loop.collector.analytics.open()
         if lasting:
             return f"the onset of {lasting[0].target} is not abated"
-        unabated = [
-            operation for operation in loop.operations.operations.values() if operation.abated_us is None and self._abates(operation)
-        ]
+        unabated = [operation for operation in loop.operations.operations.values() if operation.abated_us is None]
         if unabated:
             return f"operation {unabated[0].number} was not told that its onset is abated"
         agents = {view.name: view.state for view in loop.backend.home_agents() or []}
         if not agents.keys() <= placement.present.keys():
             return f"HA-B lists {sorted(agents)}, placed are {sorted(placement.present)}"
         ready = [name for name, state in agents.items() if state == "ready"]
-        if len(ready) < wanted:
+        if len(ready) < placement.wanted:
             return f"only {ready} are ready"
         return super().converged()
-
-    def _unknown(self, target: str) -> bool:
-        """HA-B has never heard of it: it ended before it could connect. So HA-B cannot tell that it was removed, and its silence lasts."""
-        return target not in self._loop.known
-
-    def _abates(self, operation: Operation) -> bool:
-        """An onset of silence that was handed on right before a kill is not derived again: time has no journal. It only stays unabated."""
-        return not self._unknown(operation.target) and not (self._loop.seen["kill_loop"] and operation.reason.startswith("heartbeat_lost"))
 
     def nothing_lost(self) -> None:
         """Every fault that was acknowledged has led to its onset, under the request id that follows from the event that began it."""
         loop = self._loop
-        records = [from_event(msgspec.json.decode(body)) for _, body in sorted(loop.intake.bodies.items())]
-        faults = [record for record in records if isinstance(record, FaultRaised | FaultCleared | Removed)]
+        took = loop.collector.took
+        records = [(took[number], from_event(msgspec.json.decode(body))) for number, body in sorted(loop.intake.bodies.items())]
+        faults = [(at, record) for at, record in records if not isinstance(record, Rejected)]
         (of_faults,) = (found for found in loop.collector.policy.loops if found.condition.__class__.__name__ == "Fault")
         alone = engine.Analytics(Policy(version=1, loops=[of_faults]), Instant(0.0, 0.0))
         causes = set()
-        for fault in faults:
+        for at, fault in faults:
             causes.add(request_id(of_faults.name, fault.source, fault.identity))
-            for onset in alone.handle(fault, Instant(0.0, 0.0)):
+            for onset in alone.handle(fault, Instant(at, at)):
                 if onset.request_id not in loop.operations.operations:
                     raise Broken(f"{onset.reason} of {fault.source} was acknowledged and no onset of it is in the journal")
         for operation in loop.operations.operations.values():

@@ -61,12 +61,9 @@ class Placement:
         host.role = module["role"]
         self._world.after(0.05 + self._world.rng.random() * 0.2, self._start, name)
 
-    def remove(self, name: str, *, record: bool = True) -> None:
-        """Stop what runs. record: that it was replaced; else nothing is left of it."""
-        if record:
-            self.files[name] = {**self.files[name], "state": "replaced"}
-        else:
-            self.files.pop(name, None)
+    def remove(self, name: str) -> None:
+        """Stop what runs, and record that it was replaced."""
+        self.files[name] = {**self.files[name], "state": "replaced", "replaces": ""}
         self.hosts[name].stop()
 
     def restart(self, name: str) -> None:

@@ -1,12 +1,11 @@
 """An actor: the reaction playbook `failover` as a process that may be killed or held up between any two of its tasks.
 
 Its plan is the collection's own (plugin_utils/failover.py). A keeper watches it and tells the journal when it has died, unless that one is
-killed too; then the lease ends by itself.
+killed too; then the lease ends by itself. The keeper also kills it when the journal has given the operation to another.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from ansible.errors import AnsibleFilterError
 from closedloop_loop.clock import Instant
 from closedloop_loop.operations.journal import Journal
+from closedloop_loop.operations.keeper import RENEW_S, RETRY_S
 from closedloop_loop.operations.model import Operation, Refused
 from closedloop_loop.operations.store.interface import StoreError
 from closedloop_nf.ha_b import commands
@@ -72,6 +72,8 @@ class Playbook:
         self._backend, self._placement, self._watcher = backend, placement, watcher
         self._operation = operation
         self._held = 0.0
+        self._kept = True
+        """Whether its keeper lives."""
         self.token: int | None = None
         self.alive = True
         self._play = self._tasks()
@@ -86,12 +88,14 @@ class Playbook:
             return
         self.world.note(f"{self.name} killed{', and its keeper' if keeper else ''}")
         self.alive = False
-        if self.token is not None and not keeper:
+        self._kept = self._kept and not keeper
+        if self.token is not None and self._kept:
             self.world.after(KEEPER_S, self._lost)
 
     def hold(self, seconds: float) -> None:
-        """It and its keeper get no processor for so long."""
+        """It and its keeper get no processor for so long. The keeper, whose time has come meanwhile, asks at once when it gets it back."""
         self._held = max(self._held, self.world.time + seconds)
+        self.world.at(self._held, self._renew)
 
     # --- the process -------------------------------------------------------------------------------------------------
 
@@ -122,12 +126,21 @@ class Playbook:
             self.world.after(KEEPER_S, self._lost)
 
     def _keep(self) -> None:
-        if not self.alive or self.token is None:
-            return
-        if self._held <= self.world.time:
-            with contextlib.suppress(StoreError):
-                self.journal.renew(self._operation.request_id, self.token, self.now)
-        self.world.after(LEASE_S / 3, self._keep)
+        if self.alive:
+            self.world.after(RENEW_S if self._renew() else RETRY_S, self._keep)
+
+    def _renew(self) -> bool:
+        """False where the journal cannot be asked."""
+        if not self.alive or self.token is None or self._held > self.world.time:
+            return True
+        try:
+            answer = self.journal.renew(self._operation.request_id, self.token, self.now)
+        except StoreError:
+            return False
+        if isinstance(answer, Refused) and answer.operation is not None and answer.operation.taken_from(self.token):
+            self.world.note(f"{self.name} is killed by its keeper: {answer.reason}")
+            self.alive = False
+        return True
 
     def _lost(self) -> None:
         assert self.token is not None
@@ -143,7 +156,7 @@ class Playbook:
             self.world.note(f"{self.name} is not to begin: {claimed.reason}")
             return
         self.token = claimed.token
-        self.world.after(LEASE_S / 3, self._keep)
+        self.world.after(RENEW_S, self._keep)
         try:
             yield from self._failover(claimed)
         except Failed as failure:
@@ -172,6 +185,8 @@ class Playbook:
         except AnsibleFilterError as error:
             raise Failed(str(error)) from None
         if not planned:
+            if failed not in placement.present:
+                yield from self._order("forget", commands.Forget(failed))
             return
         self.world.note(f"{self.name} plans {planned}")
         successor, standby = planned["successor"], planned["standby"]
@@ -179,13 +194,15 @@ class Playbook:
         if planned["deploy"]:
             self._act("deploy", lambda: placement.place(successor, replaces=failed))
             yield self._task()
-        if planned["alive"]:
+        if planned["ordered"]:
             yield from self._until(
                 f"{successor['name']} is not ready", lambda seen: seen.get(successor["name"], {}).get("state") == "ready"
             )
-            yield from self._order("hand over", commands.Promote(successor["name"], failed))
+            yield from self._order("hand over", commands.Promote(successor["name"], planned["owner"]))
         if planned["awaited"]:
             yield from self._until(f"{successor['name']} does not serve", lambda seen: _serves(seen.get(successor["name"], {})))
+        self._reach("function_ready")
+        yield self._task()
         yield from self._until(f"{failed} has bindings", lambda seen: not seen.get(failed, {}).get("bindings"))
         self._act("remove", lambda: placement.remove(failed))
         yield self._task()
@@ -193,8 +210,11 @@ class Playbook:
         if standby:
             self._act("standby", lambda: placement.place(standby))
             yield self._task()
+            yield from self._until(
+                f"{standby['name']} is not ready", lambda seen: seen.get(standby["name"], {}).get("state") == "ready"
+            )
         if planned["abandoned"]:
-            self._act("abandon", lambda: placement.remove(planned["abandoned"], record=False))
+            self._act("abandon", lambda: placement.remove(planned["abandoned"]))
             yield self._task()
             yield from self._order("forget", commands.Forget(planned["abandoned"]))
         if planned["deploy"]:
@@ -204,14 +224,18 @@ class Playbook:
         return 0.01 + self.world.rng.random() * 0.1
 
     def _act(self, what: str, effect: Callable[[], None]) -> None:
-        """Reach a stage, and do what it is about; a late actor is refused."""
+        """Change the world. A task asks nobody whether it may: it is the keeper that ends a late actor."""
         assert self.token is not None
-        answer = self.journal.stage(self._operation.request_id, self.token, what.replace(" ", "_"), self.now)
-        if isinstance(answer, Refused):
-            raise Fenced(answer.reason)
         self.world.note(f"{self.name}: {what}")
         self._watcher.acted(Effect(self._operation.request_id, self.token, what))
         effect()
+
+    def _reach(self, stage: str) -> None:
+        """What comes next cannot be taken back; a late actor is refused."""
+        assert self.token is not None
+        answer = self.journal.stage(self._operation.request_id, self.token, stage, self.now)
+        if isinstance(answer, Refused):
+            raise Fenced(answer.reason)
 
     def _seen(self) -> dict[str, dict[str, Any]]:
         listed = self._backend.home_agents()

@@ -9,7 +9,7 @@ from closedloop_loop.analytics.engine import Analytics, StateError, restore
 from closedloop_loop.clock import Instant
 from closedloop_loop.onset import Onset
 from closedloop_loop.policy.model import Policy
-from closedloop_loop.records import AnyRecord, OutOfService, Removed
+from closedloop_loop.records import AnyRecord, Connected, OutOfService, Removed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,6 +174,40 @@ def test_what_a_removed_source_had_sent_may_come_late_also_after_a_crash() -> No
     watch.see(3, late)
     watch.until(1000)
     assert watch.told == []
+
+
+def test_a_new_one_of_the_same_name_is_watched_from_when_ha_b_tells_that_it_is_there() -> None:
+    watch = Watch(policy(SILENT))
+    watch.see(1, removed("ha-pp-a", 1))
+    watch.see(2, Connected(source="ha-pp-a", event_id="c", sequence=0, start_us=us(2), time_us=us(2)))
+    watch.see(3, msgspec.structs.replace(heartbeat(3), own=True))
+    watch.until(1000)
+    assert [status for _, status, _ in watch.told] == ["ONSET"]
+
+
+def test_what_time_has_a_part_in_is_told_again_after_a_crash_and_its_end_too() -> None:
+    """Else a heartbeat that comes right after the crash would leave the operation of a silence that nobody remembers."""
+    watch = Watch(policy(SILENT))
+    watch.see(0, heartbeat(0))
+    due = watch.analytics.deadline()
+    assert due is not None
+    silent = watch.analytics.tick(Instant(due, WALL))
+    assert [message.status for message in silent] == ["ONSET"]
+    assert watch.analytics.fleeting
+    kept = watch.analytics.dump(at(100), silent)
+    watch.analytics, again = restore(watch.rules, kept, at(101))
+    assert again == silent
+    assert [message.status for message in watch.analytics.handle(heartbeat(102), at(102))] == ["ABATED"]
+
+
+def test_what_follows_from_records_alone_need_not_be_kept_before_it_is_told() -> None:
+    watch = Watch(policy(FAULT))
+    watch.see(1, raised(1))
+    assert (len(watch.told), watch.analytics.fleeting) == (1, False)
+    held = Watch(policy({**FAULT, "hold_s": 5.0}))
+    held.see(1, raised(1))
+    held.until(10)
+    assert (len(held.told), held.analytics.fleeting) == (1, True)
 
 
 def test_another_source_under_a_removed_ones_name_is_watched() -> None:

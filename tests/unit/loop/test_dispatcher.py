@@ -174,7 +174,7 @@ def test_an_actor_that_is_lost_with_its_keeper_is_swept_when_its_lease_has_ended
     bench = Bench()
     bench.feed(Arrived([onset()]))
     bench.claim(onset())
-    bench.run(9.9)
+    bench.run(11.4)
     assert len(bench.handed) == 1
     bench.run(0.3)
     assert len(bench.handed) == 2

@@ -91,8 +91,10 @@ def test_after_a_crash_another_goes_on_and_the_late_one_is_refused() -> None:
     running = begun(book)
     operation(book.stage(running.request_id, 1, "function_ready", at(1)))
     assert [lost.state for lost in book.sweep(at(11))] == [State.PENDING]
-    assert [waiting.request_id for waiting in book.due(at(11))] == [running.request_id]
-    resumed = operation(book.claim(running.request_id, "successor", at(12)))
+    assert book.due(at(11)) == []
+    assert "time to notice" in refused(book.claim(running.request_id, "successor", at(12)))
+    assert [waiting.request_id for waiting in book.due(at(12.5))] == [running.request_id]
+    resumed = operation(book.claim(running.request_id, "successor", at(12.5)))
     assert (resumed.token, resumed.attempt, resumed.resumptions) == (2, 1, 1)
     assert "function_ready" in [stage.name for stage in resumed.stages]
     for answer in (
@@ -111,6 +113,7 @@ def test_an_operation_that_kills_its_actors_fails_in_the_end() -> None:
     for _ in range(core.MAX_RESUMPTIONS):
         second += 10
         book.sweep(at(second))
+        second += core.GRACE_S
         operation(book.claim(running.request_id, "next", at(second)))
     book.sweep(at(second + 10))
     assert operation(book.get(running.request_id)).state is State.FAILED
@@ -158,11 +161,46 @@ def test_abated_before_it_began_is_cancelled_and_a_late_onset_finds_that() -> No
     assert book.due(at(100)) == []
 
 
-def test_abated_while_it_runs_runs_on_but_is_not_retried() -> None:
+def test_abated_while_it_runs_is_carried_to_its_end_by_further_attempts_too() -> None:
+    """It may be the operation that ended the trouble, by removing the failed one, and that failed when it made the new standby."""
     book = journal()
     running = begun(book)
     assert operation(book.submit(rules(), onset(status="ABATED"), WORLD, at(1))).state is State.RUNNING
-    assert operation(book.finish(running.request_id, 1, False, "x", at(2))).state is State.FAILED
+    assert operation(book.finish(running.request_id, 1, False, "x", at(2))).state is State.RETRYING
+    assert [known.request_id for known in book.due(at(7))] == [running.request_id]
+    assert operation(book.submit(rules(), onset(), WORLD, at(7))).state is State.PENDING
+    assert operation(book.claim(running.request_id, "actor", at(7))).attempt == 2
+
+
+def test_abated_between_two_attempts_it_is_not_cancelled() -> None:
+    book = journal()
+    running = begun(book)
+    book.finish(running.request_id, 1, False, "x", at(1))
+    assert operation(book.submit(rules(), onset(status="ABATED"), WORLD, at(2))).state is State.RETRYING
+    assert operation(book.submit(rules(), onset(), WORLD, at(6))).state is State.PENDING
+
+
+def test_who_is_lost_to_sight_learns_that_it_is_not_his_any_more() -> None:
+    book = journal()
+    running = begun(book)
+    assert not running.taken_from(running.token)
+    book.sweep(at(11))
+    late = book.renew(running.request_id, running.token, at(11.5))
+    assert isinstance(late, Refused)
+    assert late.operation is not None
+    assert late.operation.taken_from(running.token)
+
+
+def test_who_was_too_slow_learns_it_and_who_has_told_his_end_is_left_alone() -> None:
+    book = journal()
+    slow = begun(book)
+    for second in range(5, 60, 5):
+        book.renew(slow.request_id, slow.token, at(second))
+    (over,) = book.sweep(at(60))
+    assert (over.state, over.taken_from(slow.token)) == (State.RETRYING, True)
+    other = journal()
+    done = begun(other)
+    assert not operation(other.finish(done.request_id, done.token, False, "x", at(1))).taken_from(done.token)
 
 
 def test_a_denied_onset_is_decided_again_when_the_guard_lets_go() -> None:

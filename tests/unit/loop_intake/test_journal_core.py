@@ -129,6 +129,20 @@ def test_a_finished_event_leaves_the_store_within_the_delay_even_when_nothing_el
     assert journal.deadline() is None
 
 
+def test_a_state_whose_storing_is_asked_for_is_stored_at_once_and_answered() -> None:
+    journal = core()
+    [commit] = commits(journal.handle(Finished([], b"one", 7), NOW))
+    assert commit.state == b"one"
+    assert answers(journal.handle(Committed(), NOW)) == {7: Verdict.ACCEPTED}
+    journal.handle(Submit(1, [entry(1)]), NOW)
+    assert journal.handle(Finished([], b"two", 8), NOW) == [], "a commit is under way"
+    [commit] = commits(journal.handle(Committed(), NOW))
+    assert commit.state == b"two"
+    assert answers(journal.handle(Failed(), NOW)) == {8: Verdict.FAILED}
+    [commit] = commits(journal.handle(Finished([], b"two", 9), NOW))
+    assert answers(journal.handle(Committed(), NOW)) == {9: Verdict.ACCEPTED}
+
+
 def test_a_state_that_could_not_be_stored_is_tried_again() -> None:
     journal = core()
     journal.handle(Finished([], b"one"), NOW)

@@ -2,7 +2,9 @@
 
 A core without I/O: `handle(record, now)`, `tick(now)`, `deadline()`. `dump(now)` is everything it knows; `restore` goes on from there in
 another process, after a reboot too. Whoever drives it dumps from time to time and, after a crash, restores and hands in again every record
-since the dump: the same records give the same onsets with the same request ids, which the operations journal knows.
+since the dump: the same records give the same onsets with the same request ids, which the operations journal knows. That is not so where time has a part in
+it: while nobody watched, a heartbeat may have come that puts an end to a silence which nobody remembers. Such messages are `fleeting`: a
+dump that has them is to be durable before they are told.
 
 Inside, time is a scale of its own that begins at 0 and goes on over restarts: seconds of `now.mono`, plus the time between a dump and its
 restoration by the wall clock.
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -26,14 +28,14 @@ from closedloop_loop.analytics.threshold import ThresholdDetector
 from closedloop_loop.clock import Instant
 from closedloop_loop.onset import Onset
 from closedloop_loop.policy import model
-from closedloop_loop.records import AnyRecord, FaultCleared, FaultRaised, Heartbeat, Measurement, OutOfService, Removed
+from closedloop_loop.records import AnyRecord, Connected, FaultCleared, FaultRaised, Heartbeat, Measurement, OutOfService, Removed
 
 DUMP_VERSION: Final = 1
 SAME_MOMENT_S: Final = 1e-5
 """A timer that rings this much early has rung; the sum of two floats is not exact."""
 LATE_S: Final = 10.0
 """How late an event may come that its source sent before it was removed: twice as long as a function waits for an answer. A source that
-comes under the same name is heard from then on, except by what others tell of it."""
+comes under the same name is heard from then on, or from when HA-B tells that it is there; what others tell of it counts at any time."""
 MAX_REMEMBERED_SOURCES: Final = 20_000
 
 AnyDetector: TypeAlias = Detector[Any, Any]
@@ -55,6 +57,7 @@ class _Dump(msgspec.Struct):
     wall: float
     loops: dict[str, _LoopDump]
     buried: dict[str, float] = {}
+    due: list[Onset] = []
 
 
 class Analytics:
@@ -74,6 +77,8 @@ class Analytics:
         self._armed: dict[tuple[str, str], float] = {}
         self._buried: dict[str, float] = {}
         """Sources that were removed, and until when something that they had sent may still come."""
+        self.fleeting = False
+        """Whether a message was given that the same records may not lead to again; whoever has made it durable says so here."""
 
     @property
     def refused(self) -> int:
@@ -87,11 +92,16 @@ class Analytics:
         if isinstance(record, Removed):
             self._bury(record.source, t)
             return told + self.forget(record.source, now)
+        if isinstance(record, Connected):
+            self._buried.pop(record.source, None)
+            return told
         if record.own and t < self._buried.get(record.source, t):
             return told
         for name, detector in self._by_kind[type(record)]:
             if (key := detector.key(record)) is not None and self._scoped(name, record.source):
-                told += detector.handle(key, record, t, now)
+                messages = detector.handle(key, record, t, now)
+                self.fleeting |= bool(messages) and not _timeless(detector.condition)
+                told += messages
                 self._arm(name, key, detector)
         return told
 
@@ -109,6 +119,7 @@ class Analytics:
             if due is not None and due <= t + SAME_MOMENT_S:
                 told += detector.tick(key, max(t, due), now)
             self._arm(name, key, detector)
+        self.fleeting |= bool(told)
         return told
 
     def deadline(self) -> float | None:
@@ -125,13 +136,13 @@ class Analytics:
         """Onsets told and not abated."""
         return [onset for detector in self._detectors.values() for onset in _open(detector.subjects.values())]
 
-    def dump(self, now: Instant) -> bytes:
-        """Everything it knows, as JSON."""
+    def dump(self, now: Instant, due: Sequence[Onset] = ()) -> bytes:
+        """Everything it knows, as JSON. due: messages that are about to be told; `restore` gives them again."""
         loops = {
             name: _LoopDump(essence(found.condition), _open(found.subjects.values()), msgspec.Raw(msgspec.json.encode(found.subjects)))
             for name, found in self._detectors.items()
         }
-        return msgspec.json.encode(_Dump(DUMP_VERSION, now.mono + self._offset, now.wall, loops, self._buried))
+        return msgspec.json.encode(_Dump(DUMP_VERSION, now.mono + self._offset, now.wall, loops, self._buried, list(due)))
 
     def _bury(self, source: str, t: float) -> None:
         self._buried = {name: until for name, until in self._buried.items() if t < until}
@@ -156,7 +167,7 @@ def restore(policy: model.Policy, data: bytes, now: Instant) -> tuple[Analytics,
     """Go on from a dump. Raises StateError.
 
     A loop that the policy no longer has, or whose condition now regards other figures or alarms, does not go on; its open onsets are abated
-    by the messages returned. The time since the dump counts as time in which nothing could be heard.
+    by the messages returned, after those that were due. The time since the dump counts as time in which nothing could be heard.
     """
     try:
         dump = msgspec.json.decode(data, type=_Dump)
@@ -165,7 +176,7 @@ def restore(policy: model.Policy, data: bytes, now: Instant) -> tuple[Analytics,
         analytics = Analytics(policy, now, dump.t + max(0.0, now.wall - dump.wall))
         t = now.mono + analytics._offset
         analytics._buried = dump.buried
-        told = []
+        told = dump.due
         for name, saved in dump.loops.items():
             detector = analytics._detectors.get(name)
             if detector is None or essence(detector.condition) != saved.essence:
@@ -219,6 +230,11 @@ def essence(condition: model.Condition) -> list[Any]:
             return ["threshold", condition.figure, condition.across, "above" if condition.above is not None else "below"]
         case model.Imbalance():
             return ["imbalance", condition.figure]
+
+
+def _timeless(condition: model.Condition) -> bool:
+    """Whether the same records lead to the same messages, whenever they come."""
+    return isinstance(condition, model.Fault) and not condition.hold_s and not condition.quiet_s
 
 
 def _open(subjects: Iterable[Subject]) -> list[Onset]:

@@ -86,7 +86,7 @@ async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: 
     """What the policy's loops make of the events.
 
     Events are finished when `tell` has returned, together with the state that has taken them in, so that after a crash the same events meet
-    the same state and give the same onsets, with the same request ids.
+    the same state and give the same onsets, with the same request ids. What time has a part in is durable before it is told.
     """
     begun = now()
     analytics = engine.Analytics(policy, begun)
@@ -100,6 +100,9 @@ async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: 
     taken: list[int] = []
     save_at = begun.mono + STATE_INTERVAL_S
     while True:
+        if due and analytics.fleeting:
+            await collector.journal.keep(taken, analytics.dump(now(), due))
+            taken, analytics.fleeting = [], False
         await tell(due, accepted)
         accepted = {}
         moment = now()

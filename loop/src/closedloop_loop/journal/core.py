@@ -207,7 +207,7 @@ class JournalCore:
 
     def _commit(self, *, force: bool = False) -> list[Action]:
         """Begin the next commit where none is under way and there is something to store."""
-        if self._under_way is not None or not (self._open.rows or (force and self._unstored())):
+        if self._under_way is not None or not (self._open.requests or (force and self._unstored())):
             return []
         group, self._open = self._open, _Group()
         group.finished, group.forget = self._finished, self._forget
@@ -293,6 +293,9 @@ class JournalCore:
             self._backlog -= 1
         if finished.state is not None:
             self._state = finished.state
+        if finished.request is not None:
+            self._open.requests.append(_Waiting(finished.request, 0, False))
+            return self._commit()
         if self._unstored() and self._finish_at is None:
             self._finish_at = now.mono + FINISH_DELAY_S
         return []

@@ -91,11 +91,12 @@ class Finished:
     """The consumer is done with these events; they will not be delivered again once this is durable.
 
     Without a state in any order. With one, which is what the consumer has made of all events up to these, oldest first: both become
-    durable at once.
+    durable at once. request: begin to store it now, and answer.
     """
 
     ids: list[int]
     state: bytes | None = None
+    request: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

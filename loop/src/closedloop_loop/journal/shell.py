@@ -28,10 +28,14 @@ from closedloop_loop.journal.messages import (
     Recovered,
     Refill,
     Submit,
+    Verdict,
 )
 from closedloop_loop.journal.store import JournalError
 
 log: Final = logging.getLogger("closedloop_loop.journal")
+
+KEEP_RETRY_S: Final = 1.0
+"""Pause before a disk that was full is tried again."""
 
 
 class Store(Protocol):
@@ -90,6 +94,19 @@ class Journal:
     def finish(self, ids: list[int], state: bytes | None = None) -> None:
         """These deliveries are done with, see messages.Finished. Durable within about 0.2 s; until then a crash delivers them again."""
         self._feed(Finished(ids, state))
+
+    async def keep(self, ids: list[int], state: bytes) -> None:
+        """As `finish`, and returns when it is durable."""
+        answer = None
+        while answer is None or answer.verdict is not Verdict.ACCEPTED:
+            if answer is not None:
+                await asyncio.sleep(KEEP_RETRY_S)
+                ids = []
+            self._request += 1
+            future: asyncio.Future[Answer] = self._loop.create_future()
+            self._requests[self._request] = future
+            self._feed(Finished(ids, state, self._request))
+            answer = await future
 
     async def close(self) -> None:
         """Store what waits, then end the thread and close the store."""

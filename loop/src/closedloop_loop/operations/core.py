@@ -15,8 +15,8 @@ import msgspec
 from closedloop_loop.clock import MICROSECONDS
 from closedloop_loop.names import is_name
 from closedloop_loop.onset import Onset
-from closedloop_loop.operations.model import ACTOR_LOST, NEXT, Operation, Refused, Stage, State, Terms
-from closedloop_loop.operations.schedule import before, decides_again, together
+from closedloop_loop.operations.model import ACTOR_LOST, NEXT, TIMED_OUT, Operation, Refused, Stage, State, Terms
+from closedloop_loop.operations.schedule import before, claimable, decides_again, together
 from closedloop_loop.policy.decide import Decision, decide
 from closedloop_loop.policy.guards import Denied
 from closedloop_loop.policy.inventory import Inventory, Module, Unreadable
@@ -26,6 +26,8 @@ MAX_RESUMPTIONS: Final = 8
 """An operation that has lost so many actors kills them: it fails."""
 MAX_STAGES: Final = 256
 MAX_MESSAGE: Final = 500
+GRACE_S: Final = 1.5
+"""How long an operation is left alone whose actor's time ended by the clock: longer than its keeper, if the actor lives on, needs to see it."""
 BAD_ACTOR: Final = "actor: expected 1 to 128 letters, digits or inner '.', '_', ':', '-'"
 RECHECK_S: Final = 1.0
 """How soon an inventory that could not be read is read again."""
@@ -121,14 +123,15 @@ def submit(
 
 
 def abate(view: View, onset: Onset, now_us: int) -> Step:
-    """What the onset told of has ended. What has not begun is cancelled; what has is carried to its end, but is not tried again."""
+    """What the onset told of has ended. What has not begun is cancelled. What has is carried to its end, by further attempts too: it may be the
+    operation itself that ended it, with half of its work done."""
     known = view.get(onset.request_id)
     if known is None:  # its ONSET may still come, late: it must find that all is over
         known = _new(view, onset, Terms(), now_us)
     elif known.abated_us is not None:
         return Step(known)
     ended = onset.alarm_end_us if onset.alarm_end_us is not None else now_us
-    if known.state in (State.PENDING, State.DENIED, State.RETRYING) and not known.half_done:
+    if known.state in (State.PENDING, State.DENIED, State.RETRYING) and not known.attempt:
         settled = moved(known, State.CANCELLED, now_us, "cancelled", abated_us=ended, finished_us=now_us, due_us=None)
     else:
         settled = msgspec.structs.replace(
@@ -190,6 +193,8 @@ def claim(view: View, request_id: str, actor: str, lease_us: int, now_us: int) -
         return Step(Refused(f"{known.actor} carries it out with token {known.token}; its lease has not ended", known))
     if known.state is not State.PENDING:
         return Step(Refused(f"it is {known.state}; only a pending operation can be claimed", known), (known,))
+    if not claimable(known, now_us):
+        return Step(Refused(f"{known.actor} was lost to sight; it is given time to notice", known), (known,))
     first = before(view.open(), known)
     if first is not None:
         return Step(Refused(f"operation {first.request_id} on {first.target} comes first; it is {first.state}", first))
@@ -207,7 +212,8 @@ def order(view: View, onset: Onset, decision: Decision, terms: Terms, actor: str
         return Step(known if known.state is State.RUNNING and known.actor == actor else Refused(f"it is {known.state}", known))
     fresh = _new(view, onset, terms, now_us)
     there = [_swept(other, now_us) for other in view.open()]
-    running = next((other for other in there if other.state is State.RUNNING and together(other, fresh)), None)
+    held = (other for other in there if other.state is State.RUNNING or (other.half_done and not claimable(other, now_us)))
+    running = next((other for other in held if together(other, fresh)), None)
     if running is not None:
         return Step(Refused(f"{running.actor} carries out operation {running.request_id}, {running.action} of {running.target}", running))
     same = (other for other in there if other.open and other.target == onset.target and other.action == decision.action)
@@ -230,6 +236,7 @@ def _begun(view: View, known: Operation, actor: str, lease_us: int, now_us: int)
         attempt=known.attempt if resumed else known.attempt + 1,
         actor=actor,
         token=view.last_token() + 1,
+        due_us=None,
         started_us=now_us if known.started_us is None else known.started_us,
         lease_until_us=now_us + lease_us,
         deadline_us=now_us + round(known.terms.timeout_s * MICROSECONDS),
@@ -336,26 +343,26 @@ def _swept(known: Operation, now_us: int) -> Operation:
     if known.state is not State.RUNNING:
         return known
     if known.deadline_us is not None and known.deadline_us <= now_us:
-        return _failed(known, f"not done in {known.terms.timeout_s:g} s", now_us)
+        return _failed(known, f"{TIMED_OUT} {known.terms.timeout_s:g} s", now_us, grace_s=GRACE_S)
     if known.lease_until_us is None or known.lease_until_us > now_us:
         return known
-    return _lost(known, now_us)
+    return _lost(known, now_us, due_us=now_us + round(GRACE_S * MICROSECONDS))
 
 
-def _lost(known: Operation, now_us: int) -> Operation:
+def _lost(known: Operation, now_us: int, due_us: int | None = None) -> Operation:
     if known.resumptions >= MAX_RESUMPTIONS:
-        return _failed(known, f"{known.resumptions + 1} actors were lost over it", now_us, last=True)
-    return moved(
-        known, State.PENDING, now_us, "lost", resumptions=known.resumptions + 1, lease_until_us=None, deadline_us=None, message=ACTOR_LOST
-    )
+        return _failed(known, f"{ACTOR_LOST}, the {known.resumptions + 1}th over it", now_us, last=True)
+    over: dict[str, Any] = {"lease_until_us": None, "deadline_us": None, "message": ACTOR_LOST}
+    return moved(known, State.PENDING, now_us, "lost", resumptions=known.resumptions + 1, due_us=due_us, **over)
 
 
-def _failed(known: Operation, message: str, now_us: int, last: bool = False) -> Operation:
+def _failed(known: Operation, message: str, now_us: int, last: bool = False, grace_s: float = 0.0) -> Operation:
     tried = known.tried if known.region is None or known.region in known.tried else [*known.tried, known.region]
     over: dict[str, Any] = {"message": message, "tried": tried, "lease_until_us": None, "deadline_us": None}
-    if last or known.attempt > known.terms.retries or known.abated_us is not None:
+    if last or known.attempt > known.terms.retries:
         return moved(known, State.FAILED, now_us, "failed", finished_us=now_us, **over)
-    return moved(known, State.RETRYING, now_us, "attempt_failed", due_us=now_us + round(known.terms.retry_delay_s * MICROSECONDS), **over)
+    pause_s = max(known.terms.retry_delay_s, grace_s)
+    return moved(known, State.RETRYING, now_us, "attempt_failed", due_us=now_us + round(pause_s * MICROSECONDS), **over)
 
 
 def _held(view: View, request_id: str, token: int) -> Operation | Refused:
@@ -363,9 +370,9 @@ def _held(view: View, request_id: str, token: int) -> Operation | Refused:
     if known is None:
         return Refused("no operation has this request id")
     if known.token != token:
-        return Refused(f"token {token} is not the operation's; another actor has taken over, stop")
+        return Refused(f"token {token} is not the operation's; another actor has taken over, stop", known)
     if known.state is not State.RUNNING:
-        return Refused(f"it is {known.state}; stop")
+        return Refused(f"it is {known.state}; stop", known)
     return known
 
 

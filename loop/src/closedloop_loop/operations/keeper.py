@@ -1,8 +1,11 @@
 """The keeper: a process that outlives a playbook by a moment.
 
 It holds a descriptor of the playbook's process, renews the operation's lease as long as that lives, and ends the lease when it has died, so
-that another takes over within milliseconds. Is the keeper killed too, the lease ends by itself. It is a fork, not a program of its
-own: starting an interpreter would take more of the machine in the middle of an outage than the keeper needs in all its life.
+that another takes over within milliseconds. Is the keeper killed too, the lease ends by itself. When the journal has given the operation to
+another, as this machine stood still or the time was up, the keeper kills the playbook: tasks do not ask before each of them who is to do them.
+
+It is a fork, not a program of its own: starting an interpreter would take more of the machine in the middle of an outage than the keeper
+needs in all its life.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ from pathlib import Path
 from typing import Final, Never
 
 from closedloop_loop.clock import now
+from closedloop_loop.operations.core import GRACE_S
 from closedloop_loop.operations.journal import LEASE_S, Journal
 from closedloop_loop.operations.model import Refused
 from closedloop_loop.operations.store.interface import Store, StoreError
 from closedloop_loop.operations.store.open import open_store
 
-RENEW_S: Final = LEASE_S / 3
+RENEW_S: Final = GRACE_S * 2 / 3
 RETRY_S: Final = 0.1
 PR_SET_NAME: Final = 15
 NAME: Final = b"op-keeper"
@@ -89,6 +93,10 @@ def watch(place: str, request_id: str, token: int, process: int) -> None:
             if ended:
                 time.sleep(RETRY_S)
             continue
-        if ended or isinstance(answer, Refused):
+        if ended:
+            return
+        if isinstance(answer, Refused):
+            if answer.operation is not None and answer.operation.taken_from(token):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
             return
         wait_s = RENEW_S

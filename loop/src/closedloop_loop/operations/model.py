@@ -17,7 +17,7 @@ class State(StrEnum):
           |                 |  | +---actor lost---+  +--failed--> RETRYING, or FAILED when no attempt is left
           +--denied--> DENIED--+   (decided again, later)            |
                             +----------------------------------------+
-    PENDING, DENIED and RETRYING become CANCELLED when the onset is abated.
+    PENDING, DENIED and RETRYING become CANCELLED when the onset is abated before the first attempt.
     """
 
     PENDING = "pending"
@@ -43,6 +43,7 @@ NEXT: Final[dict[State, frozenset[State]]] = {
 
 
 ACTOR_LOST: Final = "actor lost"
+TIMED_OUT: Final = "not done in"
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     finished_us: int | None = None
     abated_us: int | None = None
     due_us: int | None = None
-    """DENIED, RETRYING: when to decide again."""
+    """DENIED, RETRYING: when to decide again. PENDING: before which nobody may claim it."""
     attempt: int = 0
     resumptions: int = 0
     """How often a new actor took over from one that was lost."""
@@ -122,6 +123,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def half_done(self) -> bool:
         """Its actor was lost and nobody has taken over: the attempt goes on with the next one."""
         return self.state is State.PENDING and self.message == ACTOR_LOST
+
+    def taken_from(self, token: int) -> bool:
+        """Whether it is not the affair of the actor with this token any more, though that one did not say that it is done."""
+        if self.token != token or self.half_done:
+            return True
+        return self.state in (State.RETRYING, State.FAILED) and self.message.startswith((ACTOR_LOST, TIMED_OUT))
 
     @property
     def blocks(self) -> bool:

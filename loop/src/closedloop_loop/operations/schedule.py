@@ -22,6 +22,11 @@ def before(opened: Iterable[Operation], operation: Operation) -> Operation | Non
     return None
 
 
+def claimable(operation: Operation, now_us: int) -> bool:
+    """Whether a PENDING operation may be claimed, if nothing comes before it: not while a lost actor is given time to notice."""
+    return operation.due_us is None or operation.due_us <= now_us
+
+
 def decides_again(operation: Operation, now_us: int) -> bool:
     """Whether its onset is to be submitted again."""
     return operation.state in (State.DENIED, State.RETRYING) and operation.due_us is not None and operation.due_us <= now_us
@@ -34,7 +39,7 @@ def due(opened: Sequence[Operation], now_us: int) -> list[Operation]:
     found = []
     for known in opened:
         free = known.group not in groups and known.target not in targets
-        if (known.state is State.PENDING and free) or decides_again(known, now_us):
+        if (known.state is State.PENDING and free and claimable(known, now_us)) or decides_again(known, now_us):
             found.append(known)
         if known.state in (State.PENDING, State.RETRYING):
             groups.add(known.group)

@@ -11,7 +11,7 @@ from closedloop_nf.ha_b.actions import Reply, Send
 from closedloop_nf.ha_b.ownership import Ownership
 from closedloop_nf.ha_b.records import DeleteHomeAgent, PutAssociation
 from closedloop_nf.ha_b.registrar import Registrar
-from closedloop_nf.ha_b.sessions import Sessions
+from closedloop_nf.ha_b.sessions import NAME, Sessions
 from closedloop_nf.ha_b.settings import CHUNK_ROWS, DRAIN_REPEAT_S
 from closedloop_nf.ha_b.timers import Key
 from closedloop_nf.ha_b.world import HomeAgentState, Session, World
@@ -96,8 +96,8 @@ class Operator:
         source = self._source(command)
         if session is None or not session.ready:
             raise Problem("conflict", "name", f"{command.name!r} is not ready; wait until its state is ready")
-        if agent.record.serving:
-            raise Problem("conflict", "name", f"{command.name!r} is active itself; name a standby")
+        if source is agent or (agent.record.serving and (source is None or not command.previous_owner)):
+            raise Problem("conflict", "name", f"{command.name!r} is active itself; name a standby, or another previous_owner")
         if source is None:
             self._ownership.take_over(session)
             return {"name": command.name, "previous_owner": "", "state": "adopting"}
@@ -206,6 +206,9 @@ class Operator:
 
     def _forget(self, command: commands.Forget) -> dict[str, str | int | float | bool | None]:
         world = self._world
+        if command.name not in world.agents and NAME.match(command.name):
+            # It may have ended before it said Hello; who watches it by its heartbeats is to know that it is gone for good.
+            world.notify("forgotten", command.name)
         agent = self._agent(command.name)
         bindings = world.bindings.count(command.name)
         if agent.conn is not None:

@@ -142,9 +142,9 @@ class Ownership:
     def _successor(self, agent: HomeAgentState) -> Session | None:
         free = self._ready()
         planned = self._handovers.get(agent.record.name)
-        for session in free:
-            if session.name == planned:
-                return session
+        chosen = None if planned is None else self._world.session_of(planned)
+        if chosen is not None and chosen.ready and not self._world.agents[chosen.name].record.draining:
+            return chosen
         if free:
             return free[0]
         own = self._world.session_of(agent.record.name)

@@ -29,7 +29,7 @@ from closedloop_nf.link.messages import (
     Welcome,
 )
 
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?\Z")
+NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?\Z")
 
 
 class Sessions:
@@ -91,7 +91,7 @@ class Sessions:
                 return "authentication", "the certificate's common name is not the name in Hello"
         elif not token or not hmac.compare_digest(hello.token.encode(), token):
             return "authentication", "token refused; give the token of HA-B's link.token_file"
-        if not _NAME.match(hello.name):
+        if not NAME.match(hello.name):
             return "malformed", "name: expected 1 to 63 of a-z 0-9 - . beginning and ending with a letter or digit"
         if hello.role not in ("active", "standby"):
             return "malformed", "role: expected active or standby"
@@ -129,7 +129,7 @@ class Sessions:
         world.send(session.conn, Refused(code, message))
         world.close(session.conn, code)
         self._drop(session)
-        world.notify("refused", name[:63] if _NAME.match(name) else "", code=code, peer=session.peer)
+        world.notify("refused", name[:63] if NAME.match(name) else "", code=code, peer=session.peer)
 
     def _welcome(self, session: Session) -> None:
         """The epoch is durable: the session may begin."""

@@ -8,16 +8,27 @@ from closedloop_nf.wire import authentication, mobility
 from closedloop_nf.wire.mobility_options import ReplayProtection
 
 
+_COUNTED = 1 << 12
+"""The lowest bits of a timestamp, less than a microsecond, count the messages."""
+
+
 class ReplayClock:
-    """Timestamps that grow with every message and follow the home agent's clock once it has told its time (RFC 4285 section 6)."""
+    """Timestamps that grow with every message and follow the home agent's clock once it has told its time (RFC 4285 section 6).
+
+    A home agent whose clock is behind refuses what was sent before, so its time begins a new row below the earlier one. Still no two messages
+    have the same timestamp: an answer to one must not count for the other.
+    """
 
     def __init__(self) -> None:
         self.offset_s = 0.0
         self._last = 0
+        self._messages = 0
 
     def stamp(self, now: Instant) -> int:
-        """A timestamp (64-bit NTP) greater than all before."""
-        self._last = max(authentication.ntp_timestamp(now.wall + self.offset_s), self._last + 1)
+        """A timestamp (64-bit NTP) unlike all before, and greater than those since the home agent has told its time."""
+        microsecond = max(authentication.ntp_timestamp(now.wall + self.offset_s) // _COUNTED, self._last // _COUNTED + 1)
+        self._messages = (self._messages + 1) % _COUNTED
+        self._last = microsecond * _COUNTED + self._messages
         return self._last
 
     def adopt(self, timestamp: int, now: Instant) -> None:

@@ -58,11 +58,29 @@ def test_promote_names_its_reason_when_it_cannot() -> None:
     assert bench.command(c.Promote("x", "a")).problem == "not_found"
     assert bench.command(c.Promote("s")).field == "previous_owner"
     assert bench.command(c.Promote("s", "s")).problem == "conflict"
-    assert bench.command(c.Promote("b", "a")).problem == "conflict"
     assert bench.command(c.Promote("b")).result["state"] == "serving"
     bench.beat(s, open=False)
     assert bench.command(c.Promote("s", "a")).problem == "conflict"
     assert not bench.sent(b, m.Relinquish)
+
+
+def test_one_that_is_active_itself_takes_over_from_the_one_that_is_named() -> None:
+    bench = Bench()
+    a, b = bench.join("a"), bench.join("b")
+    bench.register(a, 1, 1)
+    assert bench.command(c.Promote("b", "a")).result["state"] == "adopting"
+    assert bench.sent(a, m.Relinquish)
+    bench.say(a, m.Relinquished(0))
+    assert bench.sent(b, m.Adopt)
+    assert bench.owner(1) == "b"
+
+
+def test_of_one_that_it_has_never_seen_it_tells_that_it_is_gone() -> None:
+    bench = Bench()
+    assert bench.command(c.Forget("a")).problem == "not_found"
+    assert [notify.name for notify in bench.events("forgotten")] == ["a"]
+    assert bench.command(c.Forget("no name\n")).problem == "not_found"
+    assert len(bench.events("forgotten")) == 1
 
 
 def test_promote_again_finds_it_done() -> None:

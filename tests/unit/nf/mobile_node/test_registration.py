@@ -8,6 +8,8 @@ import pytest
 from closedloop_nf.mobile_node.actions import Bind, Emit, Expect, SendMobility, Stopped, Unbind
 from closedloop_nf.mobile_node.inputs import Icmpv6Received, MobilityReceived, Stop
 from closedloop_nf.mobile_node.settings import Timers
+from closedloop_nf.mobile_node.security import ReplayClock
+from closedloop_nf.runtime.clock import Instant
 from closedloop_nf.wire import authentication, icmpv6, ipv6, mobility
 from closedloop_nf.wire.mobility_options import AlternateCareOfAddress, Authentication, find_option
 
@@ -167,6 +169,25 @@ def test_id_mismatch_is_answered_at_once_in_the_home_agents_time() -> None:
     update = last_update(node.visit1())
     again = last_update(node.feed(acknowledgement(update, 144, timestamp=ntp(node, -3600))))
     assert authentication.unix_seconds(again.timestamp) == pytest.approx(node.now.wall - 3600, abs=1e-3)
+
+
+def test_no_two_updates_have_the_same_timestamp_though_the_home_agents_clock_stands_still() -> None:
+    """An answer to the one must not count for the other."""
+    node = Node()
+    told = ntp(node, -3600)
+    updates_ = [last_update(node.visit1())]
+    for _ in range(2):
+        updates_.append(last_update(node.feed(acknowledgement(updates_[-1], 144, timestamp=told))))
+    assert len({update.timestamp for update in updates_}) == 3
+
+
+def test_timestamps_grow_between_two_tellings_of_the_home_agents_time() -> None:
+    clock, now = ReplayClock(), Instant(0.0, 1_800_000_000.0)
+    for offset_s in (0, -5, 7):
+        clock.adopt(authentication.ntp_timestamp(now.wall + offset_s), now)
+        stamps = [clock.stamp(now) for _ in range(10_000)]
+        assert stamps == sorted(set(stamps))
+        assert clock.is_near(stamps[-1], now, 0.02)
 
 
 @pytest.mark.parametrize("status", [135, 144])

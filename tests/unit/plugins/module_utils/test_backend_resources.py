@@ -257,7 +257,10 @@ def test_an_order_that_was_carried_out_is_not_given_again(backend: FakeBackend, 
 
 
 def test_a_home_agent_that_is_unknown_is_an_error_except_where_it_should_be_gone(backend: FakeBackend) -> None:
+    assert not _order(backend, name="x", state="absent", check_mode=True).changed
+    assert backend.requests == []
     assert not _order(backend, name="x", state="absent").changed
+    assert backend.requests == [("DELETE", "/v1/home-agents/x", None)], "HA-B tells the control loop that it is gone"
     with pytest.raises(MobilityError, match="knows no home agent 'x'"):
         _order(backend, name="x", state="serving")
 

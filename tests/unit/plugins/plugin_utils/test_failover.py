@@ -41,7 +41,7 @@ def test_nothing_failed_nothing_to_do() -> None:
 
 def test_cold_a_new_one_is_deployed_in_another_region() -> None:
     plan = _plan(ONE, [_seen("ha-pp-a", "stopped", "standby", serving=True)])
-    assert (plan["failed"], plan["alive"], plan["deploy"], plan["standby"]) == ("ha-pp-a", False, True, {})
+    assert (plan["failed"], plan["ordered"], plan["deploy"], plan["standby"]) == ("ha-pp-a", False, True, {})
     assert (plan["successor"]["name"], plan["successor"]["role"]) == ("ha-pp-b", "standby")
 
 
@@ -68,7 +68,7 @@ def test_the_one_that_serves_comes_first_where_two_have_failed() -> None:
 
 def test_one_that_still_works_is_handed_over_in_order() -> None:
     plan = _plan(ONE, [_seen("ha-pp-a", "ready", "active")], failed="ha-pp-a")
-    assert (plan["alive"], plan["deploy"], plan["successor"]["name"]) == (True, True, "ha-pp-b")
+    assert (plan["ordered"], plan["deploy"], plan["successor"]["name"]) == (True, True, "ha-pp-b")
 
 
 def test_a_killed_cold_failover_goes_on_with_its_successor_though_it_serves_already() -> None:
@@ -107,6 +107,34 @@ def test_an_attempt_elsewhere_leaves_the_successor_that_did_not_get_ready() -> N
     assert (plan["abandoned"], plan["successor"]["name"]) == ("", "ha-pp-b")
 
 
+def test_a_successor_that_came_late_is_kept_and_the_one_deployed_in_its_place_removed() -> None:
+    begun = {
+        **ONE,
+        "ha-pp-b": {**B, "state": "present", "replaces": "ha-pp-a"},
+        "ha-pp-a-1": {**A, "name": "ha-pp-a-1", "state": "present", "replaces": "ha-pp-a"},
+    }
+    lost, late = _seen("ha-pp-a", "lost", "standby", serving=False), _seen("ha-pp-b", "ready", "active")
+    plan = _plan(begun, [lost, late, _seen("ha-pp-a-1", "ready", "standby")], failed="ha-pp-a")
+    assert (plan["successor"]["name"], plan["abandoned"]) == ("ha-pp-b", "ha-pp-a-1")
+    plan = _plan(begun, [lost, late, _seen("ha-pp-a-1", "ready", "standby")], "standby", failed="ha-pp-a")
+    assert plan["abandoned"] == "", "it is the standby"
+
+
+def test_where_nobody_has_ever_served_the_successor_is_told_to() -> None:
+    plan = _plan(BOTH, [_seen("ha-pp-b", "ready", "standby")], "standby", failed="ha-pp-a")
+    assert (plan["ordered"], plan["owner"], plan["successor"]["name"]) == (True, "", "ha-pp-b")
+    plan = _plan(BOTH, [_seen("ha-pp-a", "socket_closed", "standby"), _seen("ha-pp-b", "ready", "standby")], "standby", failed="ha-pp-a")
+    assert (plan["ordered"], plan["owner"]) == (True, "")
+
+
+def test_a_resumed_failover_waits_for_the_standby_that_ha_b_has_not_seen() -> None:
+    done = {"ha-pp-a": {**A, "state": "present"}, "ha-pp-b": {**B, "state": "present"}, "x": {**A, "name": "x", "state": "replaced"}}
+    plan = _plan(done, [_seen("ha-pp-b", "ready", "active")], "standby", failed="x")
+    assert (plan["deploy"], plan["ordered"], plan["standby"]["name"], plan["standby"]["role"]) == (False, False, "ha-pp-a", "standby")
+    closed = _seen("ha-pp-a", "socket_closed", "standby")
+    assert _plan(done, [_seen("ha-pp-b", "ready", "active"), closed], "standby", failed="x") == {}, "it has an alert of its own"
+
+
 def test_back_again() -> None:
     done = {"ha-pp-a": {**A, "state": "replaced"}, "ha-pp-b": {**B, "state": "present", "replaces": ""}}
     plan = _plan(done, [_seen("ha-pp-b", "stopped", "active")])
@@ -128,7 +156,7 @@ def test_unknown_names_are_refused(choice: dict[str, str], message: str) -> None
 
 def test_one_whose_socket_is_closed_hands_over_in_order() -> None:
     plan = _plan(ONE, [_seen("ha-pp-a", "socket_closed", "active")], failed="ha-pp-a")
-    assert (plan["alive"], plan["deploy"]) == (True, True)
+    assert (plan["ordered"], plan["deploy"]) == (True, True)
 
 
 def test_who_serves_in_its_place_already_is_the_successor_and_not_another_standby() -> None:
