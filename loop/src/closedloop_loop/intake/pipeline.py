@@ -151,7 +151,7 @@ def flat(record: AnyRecord) -> Scalars:
     Figures of a part of it (`received_mbps.eth0`) are for analytics: a source has up to tens of thousands.
     """
     fields: dict[str, Any] = msgspec.to_builtins(record)
-    scalars: Scalars = {name: value for name, value in fields.items() if isinstance(value, (str, int, float))}
+    scalars: Scalars = {name: value for name, value in fields.items() if type(value) in (str, int, float)}
     scalars.update(record.attributes)
     if isinstance(record, Measurement):
         scalars.update({f"figure_{name}": value for name, value in record.figures.items() if is_figure(name) and "." not in name})
