@@ -26,8 +26,8 @@ def plan(
     are "": then what has failed is found, and a region chosen.
 
     failed       name of the VF module that is to go
-    ordered      whether HA-B is to be asked to let the successor serve: the failed one serves and lives, with or without its raw socket, and
-                 hands over in order, or nobody has served yet; else HA-B does it by itself
+    ordered      whether HA-B is to be asked to let the successor serve: the failed one serves and lives, with or without its raw
+                 socket, and hands over in order, or nobody has served yet; else HA-B does it by itself
     owner        who hands over then, "" where nobody serves
     successor    the VF module that serves next
     deploy       whether the successor has to be deployed for it; else it is a standby that HA-B promotes
@@ -87,7 +87,7 @@ def _abandoned(failed: str, region: str, present: Placement, seen: dict[str, dic
 
 
 def _too_many(failed: str, present: Placement, seen: dict[str, dict[str, Any]], enough: int) -> str:
-    """Name of one of several successors that attempts have deployed, as one came late and was taken for failed; "" where none is too many."""
+    """Name of a successor that is too many, as an earlier one came late and was taken for failed; "" where none is."""
     begun = sorted(name for name, entry in present.items() if entry.get("replaces") == failed)
     if sum(name != failed for name in present) <= enough:
         return ""
@@ -101,10 +101,10 @@ def _awaiting_standby(failed: str, present: Placement, seen: dict[str, dict[str,
     """The plan where all is placed and HA-B does not see the standby: the playbook that has begun with it may be gone. Else {}."""
     ready = [name for name in sorted(present) if seen.get(name, {}).get("state") == "ready"]
     late = [name for name in sorted(present) if name not in seen or (seen[name]["state"] in GONE and not seen[name]["serving"])]
-    if not ready or not late:
+    if not late:
         return {}
     common = {"failed": failed, "ordered": False, "owner": "", "abandoned": "", "deploy": False, "awaited": False}
-    return {**common, "successor": present[ready[0]], "standby": {**present[late[0]], "role": "standby"}}
+    return {**common, "successor": present[(ready or late)[0]], "standby": {**present[late[0]], "role": "standby"}}
 
 
 def _gone(present: Placement, seen: dict[str, dict[str, Any]]) -> str:

@@ -190,7 +190,8 @@ def _state_change(header: dict[str, Any], fields: dict[str, Any]) -> OutOfServic
 
 
 def _notification(header: dict[str, Any], fields: dict[str, Any]) -> Removed | Connected | Rejected:
-    kind = {REMOVED: Removed, CONNECTED: Connected}.get(fields.get("changeType"))
+    kinds: dict[Any, type[Removed] | type[Connected]] = {REMOVED: Removed, CONNECTED: Connected}
+    kind = kinds.get(fields.get("changeType"))
     if kind is None:
         return Rejected("notificationFields: analytics uses that a function comes, and that it is removed", other=True)
     return kind(**_header(header), attributes=_attributes(fields.get("additionalFields")))

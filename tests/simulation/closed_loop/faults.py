@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from closedloop_nf.ha_pp import events
+from closedloop_nf.ha_pp.socket_keeper import PATIENCE_S
 
 from tests.simulation.backend import QUICK_S
 
@@ -96,7 +97,9 @@ class LoopFaults:
             self._history.world.note(f"{host.name}: its raw socket closes")
             process.feed(events.SocketState(False))
             if self._history.world.rng.random() < 0.5:
-                self._history.world.after(self._lasting(), process.feed, events.SocketState(True))
+                self._history.world.after(self._lasting() % PATIENCE_S, process.feed, events.SocketState(True))
+            else:
+                self._history.world.after(PATIENCE_S, lambda: host.kill() if host.process is process else None)
 
     def _kill_backend(self) -> None:
         self._history.backend.kill()

@@ -16,7 +16,7 @@ from closedloop_nf.runtime.addresses import from_text
 from closedloop_nf.ves.home_agent_backend import Changed, HomeAgentBackend
 from closedloop_nf.ves.packet_processor import Observed, PacketProcessor
 
-from tests.simulation.backend import QUICK_S, Backend
+from tests.simulation.backend import Backend
 from tests.simulation.closed_loop.collector import Collector
 from tests.simulation.closed_loop.disks import JournalDisk, OperationsDisk
 from tests.simulation.closed_loop.dispatching import Dispatching, LoopClock

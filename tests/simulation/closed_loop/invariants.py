@@ -31,8 +31,8 @@ class LoopWatch(Watch):
     # --- what actors do ----------------------------------------------------------------------------------------------
 
     def acted(self, effect: Effect) -> None:
-        """Only the actor that holds the latest token changes the world, and for one operation at a time. While nobody has taken over from one
-        that was lost to sight, it does no harm."""
+        """Only the actor that holds the latest token changes the world, and for one operation at a time. While nobody has taken over from
+        one that was lost to sight, it does no harm."""
         operation = self._loop.operations.operations[effect.request_id]
         if operation.token != effect.token or not operation.open:
             raise Broken(f"a late actor acts: {effect.what} with token {effect.token} of operation {operation.number}")

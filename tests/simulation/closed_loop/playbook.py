@@ -95,7 +95,7 @@ class Playbook:
     def hold(self, seconds: float) -> None:
         """It and its keeper get no processor for so long. The keeper, whose time has come meanwhile, asks at once when it gets it back."""
         self._held = max(self._held, self.world.time + seconds)
-        self.world.at(self._held, self._renew)
+        self.world.at(self._held, self._keep_once)
 
     # --- the process -------------------------------------------------------------------------------------------------
 
@@ -128,6 +128,9 @@ class Playbook:
     def _keep(self) -> None:
         if self.alive:
             self.world.after(RENEW_S if self._renew() else RETRY_S, self._keep)
+
+    def _keep_once(self) -> None:
+        self._renew()
 
     def _renew(self) -> bool:
         """False where the journal cannot be asked."""
@@ -210,9 +213,7 @@ class Playbook:
         if standby:
             self._act("standby", lambda: placement.place(standby))
             yield self._task()
-            yield from self._until(
-                f"{standby['name']} is not ready", lambda seen: seen.get(standby["name"], {}).get("state") == "ready"
-            )
+            yield from self._until(f"{standby['name']} is not ready", lambda seen: seen.get(standby["name"], {}).get("state") == "ready")
         if planned["abandoned"]:
             self._act("abandon", lambda: placement.remove(planned["abandoned"]))
             yield self._task()

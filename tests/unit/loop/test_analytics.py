@@ -208,6 +208,15 @@ def test_what_follows_from_records_alone_need_not_be_kept_before_it_is_told() ->
     assert (len(held.told), held.analytics.fleeting) == (1, True)
 
 
+def test_a_raising_that_comes_after_its_clearing_and_the_removal_is_nothing() -> None:
+    watch = Watch(policy(FAULT))
+    watch.see(1, raised(1))
+    watch.see(2, cleared(2, start=1))
+    watch.see(3, removed("ha-pp-a", 3))
+    watch.see(4, raised(1))
+    assert [status for _, status, _ in watch.told] == ["ONSET", "ABATED"]
+
+
 def test_another_source_under_a_removed_ones_name_is_watched() -> None:
     watch = Watch(policy(FAULT))
     watch.see(1, removed("ha-pp-a", 1))

@@ -2,9 +2,10 @@
 
 A core without I/O: `handle(record, now)`, `tick(now)`, `deadline()`. `dump(now)` is everything it knows; `restore` goes on from there in
 another process, after a reboot too. Whoever drives it dumps from time to time and, after a crash, restores and hands in again every record
-since the dump: the same records give the same onsets with the same request ids, which the operations journal knows. That is not so where time has a part in
-it: while nobody watched, a heartbeat may have come that puts an end to a silence which nobody remembers. Such messages are `fleeting`: a
-dump that has them is to be durable before they are told.
+since the dump: the same records give the same onsets with the same request ids, which the operations journal knows.
+
+That is not so where time has a part in it: while nobody watched, a heartbeat may have come that puts an end to a silence which nobody
+remembers. Such messages are `fleeting`: a dump that has them is to be durable before they are told.
 
 Inside, time is a scale of its own that begins at 0 and goes on over restarts: seconds of `now.mono`, plus the time between a dump and its
 restoration by the wall clock.

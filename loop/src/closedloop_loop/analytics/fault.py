@@ -12,6 +12,9 @@ from typing import Final
 import msgspec
 
 from closedloop_loop.analytics.detector import Detector, Reading, Subject
+from closedloop_loop.analytics.episode import Episode
+from closedloop_loop.clock import Instant
+from closedloop_loop.onset import Onset
 from closedloop_loop.policy import model
 from closedloop_loop.records import SEVERITIES, AnyRecord, FaultCleared, FaultRaised
 
@@ -60,6 +63,16 @@ class FaultDetector(Detector[FaultSubject, model.Fault]):
             subject.reason, subject.severity, subject.attributes = record.alarm, record.severity, record.attributes
         on = any(alarm.raised for alarm in subject.alarms.values())
         return on, record.start_us if on else record.time_us
+
+    def forget(self, source: str, now: Instant) -> list[Onset]:
+        """Its alarms have ended. They stay known, as the raising of one may come after its clearing."""
+        subject = self.subjects.get(source)
+        if subject is None:
+            return []
+        subject.alarms = {identity: msgspec.structs.replace(alarm, raised=False) for identity, alarm in subject.alarms.items()}
+        told = self._tell(source, subject, ["end"] if subject.episode.onset is not None else [], now)
+        subject.episode = Episode()
+        return told
 
     def lapse(self, subject: FaultSubject, t: float) -> tuple[bool, str, int | None] | None:
         return None

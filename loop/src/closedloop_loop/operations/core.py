@@ -27,7 +27,7 @@ MAX_RESUMPTIONS: Final = 8
 MAX_STAGES: Final = 256
 MAX_MESSAGE: Final = 500
 GRACE_S: Final = 1.5
-"""How long an operation is left alone whose actor's time ended by the clock: longer than its keeper, if the actor lives on, needs to see it."""
+"""How long an operation is left alone whose actor's time ended by the clock: longer than a keeper that lives on needs to see it."""
 BAD_ACTOR: Final = "actor: expected 1 to 128 letters, digits or inner '.', '_', ':', '-'"
 RECHECK_S: Final = 1.0
 """How soon an inventory that could not be read is read again."""
@@ -123,8 +123,8 @@ def submit(
 
 
 def abate(view: View, onset: Onset, now_us: int) -> Step:
-    """What the onset told of has ended. What has not begun is cancelled. What has is carried to its end, by further attempts too: it may be the
-    operation itself that ended it, with half of its work done."""
+    """What the onset told of has ended. What has not begun is cancelled. What has is carried to its end, by further attempts too: it
+    may be the operation itself that ended it, with half of its work done."""
     known = view.get(onset.request_id)
     if known is None:  # its ONSET may still come, late: it must find that all is over
         known = _new(view, onset, Terms(), now_us)

@@ -2,7 +2,7 @@
 
 It holds a descriptor of the playbook's process, renews the operation's lease as long as that lives, and ends the lease when it has died, so
 that another takes over within milliseconds. Is the keeper killed too, the lease ends by itself. When the journal has given the operation to
-another, as this machine stood still or the time was up, the keeper kills the playbook: tasks do not ask before each of them who is to do them.
+another, as this machine stood still or the time was up, the keeper kills the playbook: tasks do not ask whether they may go on.
 
 It is a fork, not a program of its own: starting an interpreter would take more of the machine in the middle of an outage than the keeper
 needs in all its life.

@@ -215,6 +215,8 @@ class Operator:
             raise Problem("conflict", "name", f"{command.name!r} is connected; stop it first")
         if bindings:
             raise Problem("conflict", "name", f"{command.name!r} owns {bindings} bindings; promote another home agent first")
+        if world.settings.shared and agent.record.serving and len(world.agents) > 1:
+            raise Problem("conflict", "name", f"{command.name!r} holds the shared address until another takes over; promote another first")
         if not agent.proof:
             raise Problem("conflict", "name", f"{command.name!r} may still serve for {self._lease_ms(agent)} ms; wait or fence it")
         del world.agents[command.name]

@@ -7,7 +7,6 @@ from closedloop_nf.runtime.clock import Instant
 from closedloop_nf.wire import authentication, mobility
 from closedloop_nf.wire.mobility_options import ReplayProtection
 
-
 _COUNTED = 1 << 12
 """The lowest bits of a timestamp, less than a microsecond, count the messages."""
 
@@ -15,8 +14,8 @@ _COUNTED = 1 << 12
 class ReplayClock:
     """Timestamps that grow with every message and follow the home agent's clock once it has told its time (RFC 4285 section 6).
 
-    A home agent whose clock is behind refuses what was sent before, so its time begins a new row below the earlier one. Still no two messages
-    have the same timestamp: an answer to one must not count for the other.
+    A home agent whose clock is behind refuses what was sent before, so its time begins a new row below the earlier one. Still no two
+    messages have the same timestamp: an answer to one must not count for the other.
     """
 
     def __init__(self) -> None:

@@ -75,6 +75,19 @@ def test_one_that_is_active_itself_takes_over_from_the_one_that_is_named() -> No
     assert bench.owner(1) == "b"
 
 
+def test_the_holder_of_the_shared_address_is_not_forgotten_before_another_has_taken_over() -> None:
+    """Else nobody would know that there is something to take over."""
+    bench = Bench(address_mode="shared", shared_address=SHARED)
+    a, s = bench.join("a"), bench.join("s", role="standby")
+    bench.lose(s)
+    bench.lose(a)
+    bench.answer_probes(refused=False)
+    bench.advance(3)
+    assert "takes over" in bench.command(c.Forget("a")).message
+    bench.join("s", role="standby")
+    assert bench.command(c.Forget("a")).result == {"removed": True}
+
+
 def test_of_one_that_it_has_never_seen_it_tells_that_it_is_gone() -> None:
     bench = Bench()
     assert bench.command(c.Forget("a")).problem == "not_found"

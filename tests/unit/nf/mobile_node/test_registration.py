@@ -7,8 +7,8 @@ import itertools
 import pytest
 from closedloop_nf.mobile_node.actions import Bind, Emit, Expect, SendMobility, Stopped, Unbind
 from closedloop_nf.mobile_node.inputs import Icmpv6Received, MobilityReceived, Stop
-from closedloop_nf.mobile_node.settings import Timers
 from closedloop_nf.mobile_node.security import ReplayClock
+from closedloop_nf.mobile_node.settings import Timers
 from closedloop_nf.runtime.clock import Instant
 from closedloop_nf.wire import authentication, icmpv6, ipv6, mobility
 from closedloop_nf.wire.mobility_options import AlternateCareOfAddress, Authentication, find_option
