@@ -179,8 +179,10 @@ class World:
             self.send(effect.conn, effect.message)
 
     def persisted(self, batch: int) -> None:
-        """Batches up to this number are durable: push their rows, let their effects happen, in order."""
+        """Batches up to this number are durable: push their rows, let their effects happen, in order; but answers go out before rows."""
         push: list[tuple[int | None, Binding]] = []
+        told: dict[tuple[int, bytes], int] = {}
+        """Of which row, by its revision, an answer has told a connection."""
         while self._pending and self._pending[0].number <= batch:
             done = self._pending.popleft()
             self.bindings.commit(done.rows)
@@ -189,29 +191,30 @@ class World:
                 push.extend((done.origin, row) for row in done.rows)
             for effect in done.effects:
                 if isinstance(effect, Send):
-                    if not isinstance(effect.message, Registered):
-                        self._push(push)
+                    if isinstance(effect.message, Registered):
+                        told.update(
+                            {(effect.conn, row.home_address): row.revision for row in done.rows if row.revision == effect.message.revision}
+                        )
+                    else:
+                        self._push(push, told)
                     self.send(effect.conn, effect.message)
                 else:
-                    self._push(push)
+                    self._push(push, told)
                     effect()
-        self._push(push)
+        self._push(push, told)
 
-    def _push(self, changes: list[tuple[int | None, Binding]]) -> None:
-        """Send committed rows to every session that follows, each what it does not know yet; empties the list.
-
-        Of several rows of one home address only the newest goes out: a session may have been told of that one already (`Registered`), and
-        must not hear of an older one after it.
-        """
+    def _push(self, changes: list[tuple[int | None, Binding]], told: dict[tuple[int, bytes], int]) -> None:
+        """Send committed rows to every session that follows, each what it does not know yet, nothing older than what it was told; empties the
+        list."""
         if not changes:
             return
-        newest = {row.home_address: row.revision for _, row in changes}
         for session in self.sessions.values():
             if session.phase >= Phase.SNAPSHOT:
-                rows = [row for origin, row in changes if origin != session.conn and row.revision == newest[row.home_address]]
+                conn = session.conn
+                rows = [row for origin, row in changes if origin != conn and row.revision >= told.get((conn, row.home_address), 0)]
                 self.rows_pushed += len(rows)
                 for start in range(0, len(rows), CHUNK_ROWS):
-                    self.out.append(Send(session.conn, Bindings(rows[start : start + CHUNK_ROWS])))
+                    self.out.append(Send(conn, Bindings(rows[start : start + CHUNK_ROWS])))
         changes.clear()
 
     # --- home agents -------------------------------------------------------------------------------------------------

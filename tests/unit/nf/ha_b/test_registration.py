@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from closedloop_nf.ha_b.actions import Send
 from closedloop_nf.ha_b.admission import granted_lifetime, is_later
 from closedloop_nf.ha_b.settings import TOMBSTONE_S
 from closedloop_nf.link import messages as m
@@ -266,6 +267,20 @@ def test_a_new_owner_hears_of_no_older_row_after_its_registration() -> None:
     assert [answer.status for answer in bench.sent(b, m.Registered)] == [0]
     assert not bench.sent(b, m.Bindings)
     assert bench.owner(1) == "b"
+
+
+def test_who_adopts_hears_of_a_binding_that_becomes_durable_with_the_adoption() -> None:
+    bench = Bench()
+    a, c = bench.join("a"), bench.join("c", role="standby")
+    bench.auto = False
+    bench.clear()
+    bench.ask(a, 1, 1)
+    bench.lose(a)
+    bench.answer_probes(refused=True)
+    bench.commit()
+    told = [action.message for action in bench.of(Send) if action.conn == c and isinstance(action.message, (m.Bindings, m.Adopt))]
+    assert [type(message) for message in told] == [m.Bindings, m.Adopt]
+    assert [row.home_address for row in told[0].rows] == [home(1)]
 
 
 def test_an_address_is_given_back_when_nobody_takes_it_after_all() -> None:
