@@ -204,7 +204,7 @@ class World:
         self._push(push, told)
 
     def _push(self, changes: list[tuple[int | None, Binding]], told: dict[tuple[int, bytes], int]) -> None:
-        """Send committed rows to every session that follows, what it does not know yet, nothing older than what it was told; empties the list."""
+        """Send committed rows to every session that follows: what it does not know yet, nothing older than what it was told. Empties it."""
         if not changes:
             return
         for session in self.sessions.values():
