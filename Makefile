@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # Compiled bytecode halves the time that ansible-playbook takes to start, which is part of every outage measured here.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo bench bench-source bench-hostile test test-fast test-unit test-kernel test-daemons test-uml test-simulation test-faults test-hostile sanity molecule lint format reference nightly clean
+.PHONY: help setup demo bench bench-source bench-hostile test test-fast test-unit test-kernel test-daemons test-uml test-simulation test-faults test-loop-faults test-hostile sanity molecule lint format reference nightly clean
 
 STAGES := .venv/bin/python scripts/stages.py
 
@@ -24,7 +24,7 @@ bench-source: setup ## measure the event source, with a soak of five minutes, in
 bench-hostile: setup ## a million hostile events through the control loop, half an hour, into reports/hostile/
 	@scripts/as_root.sh .venv/bin/python -m tests.hostile.bench
 
-test: setup ## every test: lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, hostile
+test: setup ## every test: lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, hostile, loop_faults
 	@$(STAGES)
 
 test-fast: setup ## lint and unit tests
@@ -54,8 +54,11 @@ molecule: setup ## every molecule scenario
 test-hostile: setup ## twenty thousand events whose every text is an attack, through the control loop
 	@$(STAGES) hostile
 
-test-faults: setup ## two hundred kills on a running lab, a thousand faults of one with its loop, and wrong values
+test-faults: setup ## two hundred kills on a running lab, and wrong values
 	@$(STAGES) faults
+
+test-loop-faults: setup ## a thousand faults of a running lab with its loop, which heals meanwhile
+	@$(STAGES) loop_faults
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, changelog, generated files
 	@$(STAGES) lint

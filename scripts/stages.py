@@ -111,7 +111,11 @@ def molecule() -> list[Check]:
 
 
 def faults() -> list[Check]:
-    return [pytest("faults", "tests/faults", root=True, waits=True)]
+    return [pytest("faults", "tests/faults", "--ignore=tests/faults/loop", root=True, waits=True)]
+
+
+def loop_faults() -> list[Check]:
+    return [pytest("loop_faults", "tests/faults/loop", root=True, waits=True)]
 
 
 def hostile() -> list[Check]:
@@ -119,7 +123,7 @@ def hostile() -> list[Check]:
 
 
 STAGES: dict[str, Callable[[], list[Check]]] = {
-    stage.__name__: stage for stage in (lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, hostile)
+    stage.__name__: stage for stage in (lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, hostile, loop_faults)
 }
 
 
