@@ -248,7 +248,7 @@ def test_a_second_process_is_refused_and_disturbs_nothing(bed: Bed, data_plane: 
     second = bed.spawn("ha", sys.executable, agent.__file__, "1", data_plane)
     assert second.stdout is not None
     assert second.stdout.readline() == f"{DuplicateInstanceError.__name__}\n"
-    assert stream.flows()
+    eventually("traffic flows on", stream.flows)
 
 
 def test_a_successor_removes_what_a_killed_process_left_and_serves(

@@ -183,7 +183,8 @@ def test_a_killed_playbook_leaves_its_operation_to_the_next_at_once(bench: Bench
     assert known().state is State.SUCCEEDED
 
 
-def test_a_playbook_that_was_superseded_fails(bench: Bench) -> None:
+def test_a_playbook_that_was_superseded_ends(bench: Bench) -> None:
+    """It is refused at its next step, or its keeper sees it first and kills it: it can do nothing more either way."""
     message = bench.submit()
     gate = bench.folder / "gate"
     process, report = bench.begin(onset=message, wait_for_path=str(gate))
@@ -196,8 +197,8 @@ def test_a_playbook_that_was_superseded_fails(bench: Bench) -> None:
     assert isinstance(journal.claim(request_id, "another", now()), Operation)
     gate.touch()
     output = process.communicate(timeout=PATIENCE_S)[0]
-    assert process.returncode == 2
-    assert "another actor has taken over, stop" in output
+    assert process.returncode in (2, -signal.SIGKILL)
+    assert ("another actor has taken over, stop" in output) == (process.returncode == 2)
     assert journal.opened()[0].actor == "another"
 
 
