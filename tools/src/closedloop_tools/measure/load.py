@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
@@ -34,6 +35,7 @@ class Servers:
             self._stack.enter_context(_running(_inside(self._lab.namespace(name), argv)))
             argv = [*_STEADY, "receive", self._lab.home_address(name), str(port)]
             self._stack.enter_context(_running(_inside(self._lab.namespace(name), argv)))
+            _wait_until_it_listens(self._lab.namespace(name), port)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,6 +81,16 @@ def _received_mbps(mobile_node: str, process: subprocess.Popen[str]) -> float:
     if "error" in result:
         raise RuntimeError(f"iperf3 to {mobile_node}: {result['error']}")
     return float(result["end"]["sum_received"]["bits_per_second"]) / 1e6
+
+
+def _wait_until_it_listens(namespace: str, port: int) -> None:
+    """Raises RuntimeError after 5 s. A connection would be a test for iperf3, so the kernel's list is read."""
+    end = time.monotonic() + 5
+    ask = _inside(namespace, ["ss", "--no-header", "--listening", "--tcp", "--numeric", f"sport = :{port}"])
+    while not subprocess.run(ask, check=True, capture_output=True).stdout:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{namespace}: iperf3 does not listen at port {port} after 5 s")
+        time.sleep(0.02)
 
 
 @contextmanager
