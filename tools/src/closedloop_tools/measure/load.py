@@ -13,7 +13,7 @@ from closedloop_tools.lab import Lab
 
 PORT = 5300
 """TCP and UDP port of the first mobile node; the others follow."""
-SATURATED_S = 6
+SATURATED_S = 5
 _STREAMS = "16"
 _WINDOW = "50K"
 """Of each stream. They fill the link and fit its queue, so that nothing is lost: then a share is as large as its window, and all have one
