@@ -44,7 +44,7 @@ remove_namespace() {
 }
 
 remove_mounts() {
-  findmnt --raw --noheadings --output TARGET | grep "^$STATE/" | grep -v "^$STATE/clf" | sort -r | while read -r mount; do as_root umount --lazy "$mount"; done
+  findmnt --raw --noheadings --output TARGET | awk -v state="$STATE/" 'index($0, state) == 1 && index($0, state "clf") != 1' | sort -r | while read -r mount; do as_root umount --lazy "$mount"; done
 }
 
 mapfile -t found < <(labs)
@@ -58,7 +58,7 @@ left_over_namespaces cl "${found[@]}" | while read -r namespace; do
 done
 remove_mounts
 for lab in "${found[@]}"; do as_root rm -rf "${STATE:?}/$lab"; done
-[ ! -d "$STATE" ] || as_root rmdir --ignore-fail-on-non-empty "$STATE"
+[ ! -d "$STATE" ] || mountpoint --quiet "$STATE" || as_root rmdir --ignore-fail-on-non-empty "$STATE"
 
 say 'caches, reports, environments'
 as_root rm -rf "${CLOSEDLOOP_CACHE:-/var/cache/closedloop}"
