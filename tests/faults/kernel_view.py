@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
+import socket
 from typing import NamedTuple
 
 from ansible_collections.closedloop.mobility.plugins.module_utils import namespaces
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError
 from closedloop_nf.kernel import messages as rtnetlink
 from closedloop_nf.kernel.errors import KernelError
-from closedloop_nf.kernel.netlink import Netlink, attribute, parse_attributes, text
+from closedloop_nf.kernel.netlink import Dump, Netlink, encoded
+from pyroute2.netlink import NETLINK_NETFILTER
+from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES
+from pyroute2.netlink.nfnetlink.nftsocket import NFT_MSG_GETSETELEM, NFT_MSG_NEWSETELEM, nft_set_elem_list_msg
 
-_NETLINK_NETFILTER = 12
-_GET_ELEMENTS = 10 << 8 | 13  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM
-_IPV6_FAMILY = struct.pack("=BBH", 10, 0, 0)
-_TABLE, _SET, _ELEMENTS, _KEY, _VALUE = 1, 2, 3, 1, 1
-_NDMSG = 12
-_NEIGHBOUR_ADDRESS = 1
 _LEASE_TABLE = "closedloop_lease"
 
 
@@ -48,7 +44,7 @@ def look(namespace: str) -> View:
 
 
 def _look() -> View:
-    nft = Netlink(_NETLINK_NETFILTER)
+    nft = Netlink(NETLINK_NETFILTER)
     try:
         if not _elements(nft, "lease"):
             return SHUT
@@ -58,10 +54,9 @@ def _look() -> View:
         nft.close()
     route = Netlink()
     try:
-        neighbours = route.dump(rtnetlink.RTM_GETNEIGH, rtnetlink.PROXY_NEIGHBOUR_DUMP)
-        proxied = frozenset(parse_attributes(payload[_NDMSG:])[_NEIGHBOUR_ADDRESS] for _, payload in neighbours)
-        found = route.dump(rtnetlink.RTM_GETADDR, rtnetlink.ADDRESS_DUMP)
-        addresses = frozenset(rtnetlink.parse_address(payload).address for _, payload in found)
+        neighbours = route.dump(rtnetlink.PROXY_NEIGHBOUR_DUMP)
+        proxied = frozenset(socket.inet_pton(socket.AF_INET6, neighbour.get_attr("NDA_DST")) for neighbour in neighbours)
+        addresses = frozenset(rtnetlink.read_address(found).address for found in route.dump(rtnetlink.ADDRESS_DUMP))
     finally:
         route.close()
     return View(True, reverse, proxied, addresses)
@@ -69,24 +64,15 @@ def _look() -> View:
 
 def _elements(nft: Netlink, name: str) -> list[bytes]:
     """Keys of the living elements of a set of the lease table; none where there is no such table."""
+    which = [("NFTA_SET_ELEM_LIST_TABLE", _LEASE_TABLE), ("NFTA_SET_ELEM_LIST_SET", name)]
+    kind = NFNL_SUBSYS_NFTABLES << 8
+    request = encoded(nft_set_elem_list_msg(), kind | NFT_MSG_GETSETELEM, 0, which, nfgen_family=int(socket.AF_INET6))
     try:
-        answers = nft.dump(_GET_ELEMENTS, _IPV6_FAMILY + text(_TABLE, _LEASE_TABLE) + text(_SET, name))
+        answers = list(nft.dump(Dump(request, {kind | NFT_MSG_NEWSETELEM: nft_set_elem_list_msg})))
     except KernelError:
         return []
     return [
-        parse_attributes(parse_attributes(element)[_KEY])[_VALUE]
-        for _, payload in answers
-        for element in _list(parse_attributes(payload[len(_IPV6_FAMILY) :]).get(_ELEMENTS, b""))
+        element.get_attr("NFTA_SET_ELEM_KEY").get_attr("NFTA_DATA_VALUE")
+        for answer in answers
+        for element in answer.get_attr("NFTA_SET_ELEM_LIST_ELEMENTS") or ()
     ]
-
-
-def _list(data: bytes) -> Iterator[bytes]:
-    """Payloads of attributes that all have the same type."""
-    position = 0
-    header = len(attribute(0, b""))
-    while position + header <= len(data):
-        length = struct.unpack_from("=H", data, position)[0]
-        if length < header:
-            return
-        yield data[position + header : position + length]
-        position += (length + 3) & ~3

@@ -10,7 +10,6 @@ from functools import cache
 
 from closedloop_nf.kernel import ip6tnl, seg6
 from closedloop_nf.kernel import messages as m
-from closedloop_nf.kernel import netlink as nl
 from closedloop_nf.kernel.ip6tnl import Ip6tnl
 from closedloop_nf.kernel.route_table import RouteTable
 from closedloop_nf.kernel.seg6 import Seg6
@@ -34,7 +33,7 @@ def data_planes() -> tuple[str, ...]:
 
 def _has_seg6(routes: RouteTable) -> bool:
     loopback = routes.link("lo").index
-    route = m.route(nl.UPSERT, destination=octets("2001:db8::1"), interface_index=loopback, encapsulation=seg6.encapsulation(bytes(16)))
+    route = m.route(m.UPSERT, destination=octets("2001:db8::1"), interface_index=loopback, encapsulation=seg6.encapsulation(bytes(16)))
     refusals = (errno.EOPNOTSUPP, errno.EINVAL)
     return routes.netlink.request("seg6 route", route, tolerate=refusals) not in refusals
 

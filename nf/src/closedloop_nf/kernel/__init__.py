@@ -9,5 +9,10 @@ Importing this package needs neither root nor libnftables; both are first needed
     links.py       link state, addresses and router advertisements as events
 
 Below them: home_agent.py and mobile_node.py (the data planes) over tunnel.py (seg6.py, ip6tnl.py: IPv6 in IPv6), guard.py and node_guard.py
-(nftables.py: what may pass), too_big.py, link_watch.py, route_table.py, messages.py and netlink.py (rtnetlink), sysctl.py.
+(nftables.py: what may pass), too_big.py, link_watch.py, node_traffic.py, route_table.py, sysctl.py. rtnetlink is pyroute2 (on_demand.py):
+messages.py and encapsulation.py say what is sent, template.py sends it many times, netlink.py is the socket.
 """
+
+from closedloop_nf.kernel.on_demand import load_on_demand
+
+load_on_demand("pyroute2")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from closedloop_nf.kernel import messages as m
-from closedloop_nf.kernel import netlink as nl
 from closedloop_nf.kernel.errors import KernelError
 from closedloop_nf.kernel.guard import HomeAgentGuard
 from closedloop_nf.kernel.link_watch import LinkWatch
-from closedloop_nf.kernel.netlink import Template
 from closedloop_nf.kernel.route_table import RouteTable
 from closedloop_nf.kernel.sysctl import set_sysctl
+from closedloop_nf.kernel.template import Template
 from closedloop_nf.kernel.too_big import TooBigRelay
 from closedloop_nf.kernel.tunnel import Tunnel
 
@@ -131,7 +129,7 @@ class KernelHomeAgent:
             added = m.address(self._address, 128, self._address_link.index, prefix_route=False)
             self._routes.add(f"address {text} on {self._address_link.name}", added)
         # A tunnelled packet for the home agent itself is looked up in the main table, which knows no local addresses.
-        local = m.route(nl.UPSERT, destination=self._address, kind=m.RTN_LOCAL, interface_index=uplink.index, metric=1)
+        local = m.route(m.UPSERT, destination=self._address, kind=m.RTN_LOCAL, interface_index=uplink.index, metric=1)
         self._routes.add(f"local route {text}", local)
         self._tunnel.decapsulate(self._address, uplink, m.TABLE_MAIN)
 
@@ -228,7 +226,7 @@ class KernelHomeAgent:
             # and one that gives the home agent's address would have it decapsulate again.
             if care_of in self._bindings or address in self._care_of_users or care_of == self._address:
                 self._nested += 1
-                encoded.append(m.route(nl.UPSERT, destination=address, kind=m.RTN_UNREACHABLE))
+                encoded.append(m.route(m.UPSERT, destination=address, kind=m.RTN_UNREACHABLE))
             else:
                 encoded.append(self._encapsulating.fill(address, care_of))
         self._send("tunnel route", encoded, [address for address, _ in rows])
@@ -238,16 +236,15 @@ class KernelHomeAgent:
         failures = self._routes.netlink.batch(encoded, tolerate=(errno.ENETDOWN,))
         deadline = time.monotonic() + _MEMORY_PATIENCE_S
         # The kernel allocates a tunnel route's per-CPU cache atomically from a pool that it refills in the background: a burst outruns it.
-        while failures and all(code == errno.ENOMEM for _, code, _ in failures) and time.monotonic() < deadline:
+        while failures and all(failure.code == errno.ENOMEM for failure in failures) and time.monotonic() < deadline:
             time.sleep(_MEMORY_PAUSE_S)
-            refused = [index for index, _, _ in failures]
-            again = self._routes.netlink.batch([encoded[index] for index in refused], tolerate=(errno.ENETDOWN,))
-            failures = [(refused[index], code, hint) for index, code, hint in again]
+            refused = [failure.number for failure in failures]
+            again = self._routes.netlink.batch([encoded[number] for number in refused], tolerate=(errno.ENETDOWN,))
+            failures = [failure._replace(number=refused[failure.number]) for failure in again]
         if failures:
-            index, code, hint = failures[0]
-            address = socket.inet_ntop(socket.AF_INET6, addresses[index])
-            reason = f"{os.strerror(code)}{f' ({hint})' if hint else ''}"
-            raise KernelError(code, f"{what} for {address} refused: {reason}; {len(failures)} of {len(encoded)} refused")
+            first = failures[0]
+            address = socket.inet_ntop(socket.AF_INET6, addresses[first.number])
+            raise KernelError(first.code, f"{what} for {address} refused: {first.reason}; {len(failures)} of {len(encoded)} refused")
 
     def _links(self) -> tuple[m.Link, m.Link]:
         if self._home is None or self._uplink is None:

@@ -7,65 +7,61 @@ comes out of it without permission.
 from __future__ import annotations
 
 import errno
-import struct
+
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, rtnl  # type: ignore[import-untyped] # it has no type hints
+from pyroute2.netlink.rtnl.rtmsg import LWTUNNEL_ENCAP_IP6  # type: ignore[import-untyped]
 
 from closedloop_nf.kernel import messages as m
-from closedloop_nf.kernel import netlink as nl
+from closedloop_nf.kernel.encapsulation import Encapsulation
 from closedloop_nf.kernel.errors import KernelError
 from closedloop_nf.kernel.guard import TUNNEL_DEVICE
 from closedloop_nf.kernel.route_table import RouteTable
 
-_LWTUNNEL_IP6 = 4
-_LWTUNNEL_IP6_ID, _LWTUNNEL_IP6_DST, _LWTUNNEL_IP6_SRC, _LWTUNNEL_IP6_HOPLIMIT = 1, 2, 3, 4
 _HOP_LIMIT = 64
 _OUTER_HEADER = 40
 
-_IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_AF_SPEC = 3, 4, 18, 26
-_IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
-_IFLA_IPTUN_FLAGS, _IFLA_IPTUN_PROTO, _IFLA_IPTUN_COLLECT_METADATA = 8, 9, 19
+_IPV6_IN_IPV6 = 41
 _IP6_TNL_F_IGN_ENCAP_LIMIT = 0x1
-_AF_INET6, _IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_MODE_NONE = 10, 8, 1
-_IFINFOMSG = struct.Struct("=BxHiII")
+_ADDR_GEN_MODE_NONE = 1
 
 
-def encapsulation(peer: bytes, source: bytes) -> m.Encapsulation:
+def encapsulation(peer: bytes, source: bytes) -> Encapsulation:
     """Encapsulate from `source` to `peer` (`encap ip6 id 0 dst PEER src SOURCE hoplimit 64`)."""
     attributes = (
-        nl.attribute(_LWTUNNEL_IP6_ID, bytes(8)),
-        nl.attribute(_LWTUNNEL_IP6_DST, peer),
-        nl.attribute(_LWTUNNEL_IP6_SRC, source),
-        nl.u8(_LWTUNNEL_IP6_HOPLIMIT, _HOP_LIMIT),
+        ("LWTUNNEL_IP6_ID", 0),
+        ("LWTUNNEL_IP6_DST", m.text(peer)),
+        ("LWTUNNEL_IP6_SRC", m.text(source)),
+        ("LWTUNNEL_IP6_HOPLIMIT", _HOP_LIMIT),
     )
-    return m.Encapsulation(_LWTUNNEL_IP6, b"".join(attributes))
+    return Encapsulation(LWTUNNEL_ENCAP_IP6, attributes)
 
 
 def device(name: str) -> bytes:
     """RTM_NEWLINK of the collect-metadata device: IPv6 in IPv6 only, no tunnel encapsulation limit option (RFC 2473 section 4.1.1)."""
-    data = (
-        nl.attribute(_IFLA_IPTUN_COLLECT_METADATA, b""),
-        nl.u8(_IFLA_IPTUN_PROTO, 41),
-        nl.u32(_IFLA_IPTUN_FLAGS, _IP6_TNL_F_IGN_ENCAP_LIMIT),
-    )
-    info = nl.nested(_IFLA_LINKINFO, nl.text(_IFLA_INFO_KIND, "ip6tnl"), nl.nested(_IFLA_INFO_DATA, *data))
-    body = _IFINFOMSG.pack(0, 0, 0, 0, 0) + nl.text(_IFLA_IFNAME, name) + info
-    return nl.message(m.RTM_NEWLINK, nl.NLM_F_CREATE | nl.NLM_F_EXCL, body)
+    data = [
+        ("IFLA_IP6TNL_COLLECT_METADATA", True),
+        ("IFLA_IP6TNL_PROTO", _IPV6_IN_IPV6),
+        ("IFLA_IP6TNL_FLAGS", _IP6_TNL_F_IGN_ENCAP_LIMIT),
+    ]
+    info = {"attrs": [("IFLA_INFO_KIND", "ip6tnl"), ("IFLA_INFO_DATA", {"attrs": data})]}
+    return m.link(rtnl.RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ("IFLA_IFNAME", name), ("IFLA_LINKINFO", info))
 
 
 def without_link_local(index: int) -> bytes:
     """RTM_NEWLINK before the device is up: no link-local address. Without one the kernel sends no Redirect to a mobile node whose packet
     goes back into the tunnel to another mobile node (RFC 4861 section 8.2 wants a link-local source)."""
-    mode = nl.u8(_IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_MODE_NONE)
-    return nl.message(m.RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, index, 0, 0) + nl.nested(_IFLA_AF_SPEC, nl.nested(_AF_INET6, mode)))
+    mode = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
+    return m.link(rtnl.RTM_NEWLINK, 0, ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", mode)]}), index=index)
 
 
 def raise_device(index: int, mtu: int) -> bytes:
     """RTM_NEWLINK that sets the MTU and brings the device up."""
-    return nl.message(m.RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, index, m.IFF_UP, m.IFF_UP) + nl.u32(_IFLA_MTU, mtu))
+    return m.link(rtnl.RTM_NEWLINK, 0, ("IFLA_MTU", mtu), index=index, up=True)
 
 
 def delete_device(name: str) -> bytes:
     """RTM_DELLINK by name."""
-    return nl.message(m.RTM_DELLINK, 0, _IFINFOMSG.pack(0, 0, 0, 0, 0) + nl.text(_IFLA_IFNAME, name))
+    return m.link(rtnl.RTM_DELLINK, 0, ("IFLA_IFNAME", name))
 
 
 def available(routes: RouteTable) -> bool:
@@ -124,7 +120,7 @@ class Ip6tnl:
 
     def route(self, destination: bytes | None, peer: bytes, interface: m.Link, *, table: int) -> bytes:
         return m.route(
-            nl.UPSERT,
+            m.UPSERT,
             destination=destination,
             table=table,
             interface_index=self._index,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Callable, Iterable
 
-from closedloop_nf.kernel import messages as m
-from closedloop_nf.kernel.netlink import split_messages
+from pyroute2.netlink import rtnl  # type: ignore[import-untyped] # it has no type hints
 
-_RTMGRP_LINK = 0x1
+from closedloop_nf.kernel import messages as m
+from closedloop_nf.kernel.netlink import Events
 
 
 class LinkWatch:
@@ -19,26 +17,18 @@ class LinkWatch:
         """came_up: called from `on_readable` when all of them are up and one was not (or events were lost)."""
         self._up = {link.index: link.up for link in links}
         self._came_up = came_up
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._socket.bind((0, _RTMGRP_LINK))
+        self._events = Events(rtnl.RTMGRP_LINK, m.LINKS)
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        return self._events.fileno()
 
     def on_readable(self) -> None:
         again = False
-        while True:
-            try:
-                datagram = self._socket.recv(1 << 16)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
+        for event in self._events.read():
+            if event is None:
                 again = True  # events were lost; one of them may have been ours
-                continue
-            for kind, _, _, payload in split_messages(datagram):
-                again |= kind == m.RTM_NEWLINK and self._rose(m.parse_link(payload))
+            else:
+                again |= event["header"]["type"] == rtnl.RTM_NEWLINK and self._rose(m.read_link(event))
         if again and all(self._up.values()):
             self._came_up()
 
@@ -50,4 +40,4 @@ class LinkWatch:
         return link.up and not before
 
     def close(self) -> None:
-        self._socket.close()
+        self._events.close()

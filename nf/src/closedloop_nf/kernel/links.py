@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pyroute2.netlink import rtnl  # type: ignore[import-untyped] # it has no type hints
+from pyroute2.netlink.rtnl.ifaddrmsg import (  # type: ignore[import-untyped]
+    IFA_F_DADFAILED,
+    IFA_F_DEPRECATED,
+    IFA_F_OPTIMISTIC,
+    IFA_F_TENTATIVE,
+)
+
 from closedloop_nf.kernel import messages as m
-from closedloop_nf.kernel.netlink import split_messages
+from closedloop_nf.kernel.netlink import Events
 from closedloop_nf.kernel.route_table import RouteTable
 from closedloop_nf.kernel.sockets import Icmpv6Socket, PacketSender
 from closedloop_nf.wire.icmpv6 import RouterAdvertisement, RouterSolicitation, build_icmpv6
@@ -18,7 +24,6 @@ from closedloop_nf.wire.nd_options import SourceLinkLayerAddress
 
 ALL_ROUTERS = bytes.fromhex("ff020000000000000000000000000002")
 _ND_HOP_LIMIT = 255
-_RTMGRP_LINK, _RTMGRP_IPV6_IFADDR = 0x1, 0x100
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,7 @@ class LinkMonitor:
         self._routes = RouteTable()
         self._advertisements = Icmpv6Socket((RouterAdvertisement.TYPE,))
         self._sender = PacketSender()
-        self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._events.bind((0, _RTMGRP_LINK | _RTMGRP_IPV6_IFADDR))
+        self._events = Events(rtnl.RTMGRP_LINK | rtnl.RTMGRP_IPV6_IFADDR, {**m.LINKS, **m.ADDRESSES})
         self._routes.open()
 
     def start(self) -> None:
@@ -121,7 +125,7 @@ class LinkMonitor:
 
     def _resynchronise(self) -> None:
         """Take the kernel's present state; what it no longer has is gone."""
-        links = [m.parse_link(payload) for _, payload in self._routes.netlink.dump(m.RTM_GETLINK, m.LINK_DUMP)]
+        links = self._routes.links()
         for missing in self._wanted - {link.name for link in links}:
             self._link_changed(replace(self._links[missing], up=False))
         for link in links:
@@ -134,25 +138,15 @@ class LinkMonitor:
             self._address(found, gone=False)
 
     def _on_events(self) -> None:
-        for kind, payload in self._read_events():
-            if kind in (m.RTM_NEWLINK, m.RTM_DELLINK):
-                self._link(m.parse_link(payload), gone=kind == m.RTM_DELLINK)
-            elif kind in (m.RTM_NEWADDR, m.RTM_DELADDR):
-                self._address(m.parse_address(payload), gone=kind == m.RTM_DELADDR)
-
-    def _read_events(self) -> Iterator[tuple[int, bytes]]:
-        while True:
-            try:
-                datagram = self._events.recv(1 << 16)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                self._resynchronise()  # the kernel dropped messages
+        for event in self._events.read():
+            if event is None:
+                self._resynchronise()
                 continue
-            for kind, _, _, payload in split_messages(datagram):
-                yield kind, payload
+            kind = event["header"]["type"]
+            if kind in m.LINKS:
+                self._link(m.read_link(event), gone=kind == rtnl.RTM_DELLINK)
+            elif kind in m.ADDRESSES:
+                self._address(m.read_address(event), gone=kind == rtnl.RTM_DELADDR)
 
     def _link(self, link: m.Link, *, gone: bool) -> None:
         if link.name not in self._wanted:
@@ -176,8 +170,8 @@ class LinkMonitor:
         interface = self._names.get(found.index)
         if interface is None:
             return
-        tentative = found.flags & m.IFA_F_TENTATIVE != 0
-        usable = not found.flags & m.IFA_F_DADFAILED and (not tentative or found.flags & m.IFA_F_OPTIMISTIC != 0)
+        tentative = found.flags & IFA_F_TENTATIVE != 0
+        usable = not found.flags & IFA_F_DADFAILED and (not tentative or found.flags & IFA_F_OPTIMISTIC != 0)
         if is_link_local(found.address):
             if usable and not gone:
                 self._link_locals[interface] = (found.address, not tentative)
@@ -192,7 +186,7 @@ class LinkMonitor:
             found.address,
             found.prefix_length,
             usable=usable,
-            deprecated=found.flags & m.IFA_F_DEPRECATED != 0,
+            deprecated=found.flags & IFA_F_DEPRECATED != 0,
             removed=False,
             slaac=m.made_by_slaac(found),
         )

@@ -1,4 +1,4 @@
-"""rtnetlink messages the data plane sends: routes, rules, proxy neighbours, addresses, links (linux/rtnetlink.h, fib_rules.h, neighbour.h).
+"""rtnetlink messages the data plane sends and reads, by pyroute2: routes, rules, proxy neighbours, addresses, links.
 
 Everything made here carries `PROTOCOL`, so a successor can tell our objects from others'.
 """
@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import socket
 import struct
-import sys
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from closedloop_nf.kernel import netlink as nl
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, nlmsg, rtnl  # type: ignore[import-untyped]
+from pyroute2.netlink.rtnl.fibmsg import FR_ACT_TO_TBL, fibmsg  # type: ignore[import-untyped]
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_PERMANENT, ifaddrmsg  # type: ignore[import-untyped]
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOWER_UP, IFF_UP, ifinfmsg  # type: ignore[import-untyped]
+from pyroute2.netlink.rtnl.ndmsg import NTF_PROXY, NUD_PERMANENT, ndmsg  # type: ignore[import-untyped]
+from pyroute2.netlink.rtnl.rtmsg import rtmsg  # type: ignore[import-untyped]
+
+from closedloop_nf.kernel.encapsulation import Encapsulation, encapsulating_rtmsg
+from closedloop_nf.kernel.netlink import Dump, encoded
 
 PROTOCOL: Final = 75
 """Our routing protocol number (rtnetlink.h leaves the unnamed ones to users), after RFC 6275."""
@@ -22,61 +29,25 @@ TABLE_DECAPSULATION: Final = 6275
 TABLE_TUNNEL: Final = 6276
 """Mobile node: traffic from the home address."""
 
-RTM_NEWLINK: Final = 16
-RTM_DELLINK: Final = 17
-RTM_GETLINK: Final = 18
-RTM_NEWADDR: Final = 20
-RTM_DELADDR: Final = 21
-RTM_GETADDR: Final = 22
-RTM_NEWROUTE: Final = 24
-RTM_DELROUTE: Final = 25
-RTM_GETROUTE: Final = 26
-RTM_NEWNEIGH: Final = 28
-RTM_DELNEIGH: Final = 29
-RTM_GETNEIGH: Final = 30
-RTM_NEWRULE: Final = 32
-RTM_DELRULE: Final = 33
-RTM_GETRULE: Final = 34
+UPSERT: Final = NLM_F_CREATE | NLM_F_REPLACE
 
-RTN_UNICAST: Final = 1
-RTN_LOCAL: Final = 2
-RTN_UNREACHABLE: Final = 7
-
-IFF_UP: Final = 0x1
-IFF_LOWER_UP: Final = 0x10000
-
-IFA_F_NODAD: Final = 0x02
-IFA_F_OPTIMISTIC: Final = 0x04
-IFA_F_DADFAILED: Final = 0x08
-IFA_F_DEPRECATED: Final = 0x20
-IFA_F_TENTATIVE: Final = 0x40
-IFA_F_PERMANENT: Final = 0x80
-IFA_F_NOPREFIXROUTE: Final = 0x200
+RTN_UNICAST: Final = rtnl.rt_type["unicast"]
+RTN_LOCAL: Final = rtnl.rt_type["local"]
+RTN_UNREACHABLE: Final = rtnl.rt_type["unreachable"]
 
 _IFAPROT_KERNEL_RA = 2
+_RTPROT_KERNEL, _RTPROT_RA = rtnl.rt_proto["kernel"], rtnl.rt_proto["ra"]
 _AF = int(socket.AF_INET6)
-_RTMSG = struct.Struct("=BBBBBBBBI")
-_NDMSG = struct.Struct("=BxxxiHBB")
-_IFADDRMSG = struct.Struct("=BBBBI")
-_IFINFOMSG = struct.Struct("=BxHiII")
-_NTF_PROXY = 0x08
-_NUD_PERMANENT = 0x80
-
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_METRICS, _RTA_TABLE = 1, 4, 5, 6, 8, 15
-_RTA_CACHEINFO, _RTA_ENCAP_TYPE, _RTA_ENCAP, _RTAX_MTU = 12, 21, 22, 2
-_RTPROT_KERNEL, _RTPROT_RA = 2, 9
-_NDA_DST, _NDA_PROTOCOL = 1, 12
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_PROTO = 1, 2, 8, 11
-_FRA_SRC, _FRA_PRIORITY, _FRA_FWMARK, _FRA_TABLE, _FRA_FWMASK, _FRA_PROTOCOL = 2, 6, 10, 15, 16, 21
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU = 1, 3, 4
 
 
-@dataclass(frozen=True, slots=True)
-class Encapsulation:
-    """A lightweight tunnel attribute of a route: LWTUNNEL_ENCAP_* and its encoded attributes."""
+def text(address: bytes) -> str:
+    """As pyroute2 takes addresses."""
+    return socket.inet_ntop(socket.AF_INET6, address)
 
-    kind: int
-    attributes: bytes
+
+def octets(address: str | None) -> bytes | None:
+    """An address as pyroute2 gives it."""
+    return None if address is None else socket.inet_pton(socket.AF_INET6, address)
 
 
 def route(
@@ -93,43 +64,50 @@ def route(
     encapsulation: Encapsulation | None = None,
 ) -> bytes:
     """RTM_NEWROUTE / RTM_DELROUTE for destination/128, or the default route where destination is None."""
-    attributes = [nl.u32(_RTA_TABLE, table)]
+    attributes: list[tuple[str, object]] = [("RTA_TABLE", table)]
     if destination is not None:
-        attributes.append(nl.attribute(_RTA_DST, destination))
+        attributes.append(("RTA_DST", text(destination)))
     if interface_index:
-        attributes.append(nl.u32(_RTA_OIF, interface_index))
+        attributes.append(("RTA_OIF", interface_index))
     if gateway is not None:
-        attributes.append(nl.attribute(_RTA_GATEWAY, gateway))
+        attributes.append(("RTA_GATEWAY", text(gateway)))
     if metric:
-        attributes.append(nl.u32(_RTA_PRIORITY, metric))
+        attributes.append(("RTA_PRIORITY", metric))
     if mtu:
-        attributes.append(nl.nested(_RTA_METRICS, nl.u32(_RTAX_MTU, mtu)))
+        attributes.append(("RTA_METRICS", {"attrs": [("RTAX_MTU", mtu)]}))
     if encapsulation is not None:
-        attributes.append(nl.u16(_RTA_ENCAP_TYPE, encapsulation.kind))
-        attributes.append(nl.nested(_RTA_ENCAP, encapsulation.attributes))
-    length = 0 if destination is None else 128
-    table_octet = table if table < 256 else 0
-    # scope and type are zero in a deletion: they match whatever is there
-    header = _RTMSG.pack(_AF, length, 0, 0, table_octet, PROTOCOL, 0, 0 if delete else kind, 0)
-    return nl.message(RTM_DELROUTE if delete else RTM_NEWROUTE, flags, header + b"".join(attributes))
+        attributes += [("RTA_ENCAP_TYPE", encapsulation.kind), ("RTA_ENCAP", {"attrs": [*encapsulation.attributes]})]
+    return encoded(
+        encapsulating_rtmsg(),
+        rtnl.RTM_DELROUTE if delete else rtnl.RTM_NEWROUTE,
+        flags,
+        attributes,
+        family=_AF,
+        dst_len=0 if destination is None else 128,
+        table=_octet(table),
+        proto=PROTOCOL,
+        # scope and type are zero in a deletion: they match whatever is there
+        type=0 if delete else kind,
+    )
 
 
 def proxy_neighbour(address: bytes, interface_index: int, *, delete: bool = False) -> bytes:
     """Answer neighbour solicitations for `address` on the interface."""
-    body = _NDMSG.pack(_AF, interface_index, _NUD_PERMANENT, _NTF_PROXY, 0) + nl.attribute(_NDA_DST, address)
-    if delete:
-        return nl.message(RTM_DELNEIGH, 0, body)
-    return nl.message(RTM_NEWNEIGH, nl.UPSERT, body + nl.u8(_NDA_PROTOCOL, PROTOCOL))
+    attributes: list[tuple[str, object]] = [("NDA_DST", text(address))]
+    if not delete:
+        attributes.append(("NDA_PROTOCOL", PROTOCOL))
+    kind, flags = (rtnl.RTM_DELNEIGH, 0) if delete else (rtnl.RTM_NEWNEIGH, UPSERT)
+    return encoded(ndmsg(), kind, flags, attributes, family=_AF, ifindex=interface_index, state=NUD_PERMANENT, flags=NTF_PROXY)
 
 
 def address(value: bytes, prefix_length: int, interface_index: int, *, delete: bool = False, prefix_route: bool = True) -> bytes:
     """An address without duplicate address detection. prefix_route False: the kernel adds no on-link route."""
     flags = IFA_F_NODAD | (0 if prefix_route else IFA_F_NOPREFIXROUTE)
-    body = _IFADDRMSG.pack(_AF, prefix_length, flags & 0xFF, 0, interface_index)
-    body += nl.attribute(_IFA_LOCAL, value) + nl.attribute(_IFA_ADDRESS, value)
-    if delete:
-        return nl.message(RTM_DELADDR, 0, body)
-    return nl.message(RTM_NEWADDR, nl.UPSERT, body + nl.u32(_IFA_FLAGS, flags) + nl.u8(_IFA_PROTO, PROTOCOL))
+    attributes: list[tuple[str, object]] = [("IFA_LOCAL", text(value)), ("IFA_ADDRESS", text(value))]
+    if not delete:
+        attributes += [("IFA_FLAGS", flags), ("IFA_PROTO", PROTOCOL)]
+    kind, how = (rtnl.RTM_DELADDR, 0) if delete else (rtnl.RTM_NEWADDR, UPSERT)
+    return encoded(ifaddrmsg(), kind, how, attributes, family=_AF, prefixlen=prefix_length, flags=flags & 0xFF, index=interface_index)
 
 
 def rule(
@@ -142,18 +120,27 @@ def rule(
     protocol: int = PROTOCOL,
 ) -> bytes:
     """A routing rule: packets with the bit `fwmark` set, from `source`/128, or all, look into `table`."""
-    attributes = [nl.u32(_FRA_PRIORITY, priority), nl.u32(_FRA_TABLE, table)]
+    attributes: list[tuple[str, object]] = [("FRA_PRIORITY", priority), ("FRA_TABLE", table)]
     if fwmark:
-        attributes += [nl.u32(_FRA_FWMARK, fwmark), nl.u32(_FRA_FWMASK, fwmark)]
+        attributes += [("FRA_FWMARK", fwmark), ("FRA_FWMASK", fwmark)]
     if source is not None:
-        attributes.append(nl.attribute(_FRA_SRC, source))
+        attributes.append(("FRA_SRC", text(source)))
     if not delete:
-        attributes.append(nl.u8(_FRA_PROTOCOL, protocol))
-    action_to_table = 1
-    header = _RTMSG.pack(_AF, 0, 0 if source is None else 128, 0, table if table < 256 else 0, 0, 0, action_to_table, 0)
-    return nl.message(
-        RTM_DELRULE if delete else RTM_NEWRULE, 0 if delete else nl.NLM_F_CREATE | nl.NLM_F_EXCL, header + b"".join(attributes)
-    )
+        attributes.append(("FRA_PROTOCOL", protocol))
+    kind, flags = (rtnl.RTM_DELRULE, 0) if delete else (rtnl.RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL)
+    source_length = 0 if source is None else 128
+    return encoded(fibmsg(), kind, flags, attributes, family=_AF, src_len=source_length, table=_octet(table), action=FR_ACT_TO_TBL)
+
+
+def link(kind: int, flags: int = 0, *attributes: tuple[str, object], index: int = 0, up: bool = False) -> bytes:
+    """RTM_NEWLINK / RTM_DELLINK. up: bring it up too."""
+    state = {"flags": IFF_UP, "change": IFF_UP} if up else {}
+    return encoded(ifinfmsg(), kind, flags, attributes, index=index, **state)
+
+
+def _octet(table: int) -> int:
+    """The header's field; a larger number is an attribute only."""
+    return table if table < 256 else 0
 
 
 # --- what the kernel answers ---------------------------------------------------------------------------------------------------------
@@ -207,21 +194,16 @@ class AdvertisedRoute:
         return int.from_bytes(address, "big") >> shift == int.from_bytes(self.destination, "big") >> shift
 
 
-def parse_link(payload: bytes) -> Link:
-    _, _, index, flags, _ = _IFINFOMSG.unpack_from(payload)
-    found = nl.parse_attributes(payload[16:])
-    up = flags & IFF_UP != 0 and flags & IFF_LOWER_UP != 0
-    mtu = int.from_bytes(found.get(_IFLA_MTU, b""), sys.byteorder)
-    return Link(index, found.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace"), up, mtu, found.get(_IFLA_ADDRESS, b""))
+def read_link(message: Any) -> Link:
+    up = message["flags"] & IFF_UP != 0 and message["flags"] & IFF_LOWER_UP != 0
+    link_layer = (message.get_attr("IFLA_ADDRESS") or "").replace(":", "")
+    return Link(message["index"], message.get_attr("IFLA_IFNAME", ""), up, message.get_attr("IFLA_MTU", 0), bytes.fromhex(link_layer))
 
 
-def parse_address(payload: bytes) -> InterfaceAddress:
-    _, prefix_length, flags, _, index = _IFADDRMSG.unpack_from(payload)
-    found = nl.parse_attributes(payload[8:])
-    value = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS, bytes(16))
-    if _IFA_FLAGS in found:
-        flags = struct.unpack("=I", found[_IFA_FLAGS])[0]
-    return InterfaceAddress(index, value, prefix_length, flags, found.get(_IFA_PROTO, b"\0")[0])
+def read_address(message: Any) -> InterfaceAddress:
+    value = octets(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS", "::"))
+    flags = message.get_attr("IFA_FLAGS", message["flags"])
+    return InterfaceAddress(message["index"], value or bytes(16), message["prefixlen"], flags, message.get_attr("IFA_PROTO", 0))
 
 
 def made_by_slaac(found: InterfaceAddress) -> bool:
@@ -230,47 +212,53 @@ def made_by_slaac(found: InterfaceAddress) -> bool:
     return found.protocol == _IFAPROT_KERNEL_RA or (found.protocol == 0 and not found.flags & IFA_F_PERMANENT)
 
 
-def parse_rule(payload: bytes) -> Rule:
-    _, _, source_length, _, table, *_ = _RTMSG.unpack_from(payload)
-    found = nl.parse_attributes(payload[12:])
-    number = {key: struct.unpack("=I", found[key])[0] for key in (_FRA_PRIORITY, _FRA_TABLE, _FRA_FWMARK) if key in found}
-    source = found.get(_FRA_SRC) if source_length == 128 else None
+def read_rule(message: Any) -> Rule:
     return Rule(
-        number.get(_FRA_PRIORITY, 0), number.get(_FRA_TABLE, table), found.get(_FRA_PROTOCOL, b"\0")[0], number.get(_FRA_FWMARK, 0), source
+        message.get_attr("FRA_PRIORITY", 0),
+        message.get_attr("FRA_TABLE", message["table"]),
+        message.get_attr("FRA_PROTOCOL", 0),
+        message.get_attr("FRA_FWMARK", 0),
+        octets(message.get_attr("FRA_SRC")) if message["src_len"] == 128 else None,
     )
 
 
-def parse_advertised_route(payload: bytes) -> AdvertisedRoute | None:
+def read_advertised_route(message: Any) -> AdvertisedRoute | None:
     """A dumped RTM_NEWROUTE; None where no router advertisement made it.
 
     The kernel marks default routes with its protocol `ra`; on-link prefixes have `kernel` and, unlike those of manual addresses, an end.
     """
-    _, prefix_length, _, _, table, protocol, _, kind, _ = _RTMSG.unpack_from(payload)
-    if table != TABLE_MAIN or kind != RTN_UNICAST or protocol not in (_RTPROT_KERNEL, _RTPROT_RA):
+    protocol, prefix_length = message["proto"], message["dst_len"]
+    if message["table"] != TABLE_MAIN or message["type"] != RTN_UNICAST or protocol not in (_RTPROT_KERNEL, _RTPROT_RA):
         return None
-    found = nl.parse_attributes(payload[12:])
-    gateway = found.get(_RTA_GATEWAY)
-    expires = struct.unpack_from("=i", found[_RTA_CACHEINFO], 8)[0] if _RTA_CACHEINFO in found else 0
+    gateway = octets(message.get_attr("RTA_GATEWAY"))
+    cache = message.get_attr("RTA_CACHEINFO")
+    expires = 0 if cache is None else cache["rta_expires"]
     if (gateway is None or prefix_length) if protocol == _RTPROT_RA else (gateway is not None or not expires):
         return None
-    index = struct.unpack("=I", found[_RTA_OIF])[0] if _RTA_OIF in found else 0
-    return AdvertisedRoute(index, found.get(_RTA_DST, bytes(16)), prefix_length, gateway)
+    return AdvertisedRoute(message.get_attr("RTA_OIF", 0), octets(message.get_attr("RTA_DST")) or bytes(16), prefix_length, gateway)
 
 
-def route_owner_and_deletion(payload: bytes) -> tuple[int, bytes]:
-    """(routing protocol, the message that deletes this route) of a dumped RTM_NEWROUTE."""
-    protocol = payload[5]
-    return protocol, nl.message(RTM_DELROUTE, 0, payload)
+class _RouteHeader(nlmsg):  # type: ignore[misc] # pyroute2 has no type hints
+    """A route of which only the header is read: there may be ten thousand with a tunnel each."""
+
+    fields = rtmsg.fields
 
 
-def neighbour_owner_and_deletion(payload: bytes) -> tuple[int, bytes]:
-    """(protocol, deletion) of a dumped proxy neighbour."""
-    protocol = nl.parse_attributes(payload[12:]).get(_NDA_PROTOCOL, b"\0")[0]
-    return protocol, nl.message(RTM_DELNEIGH, 0, payload)
+def deletion(message: Any, kind: int) -> bytes:
+    """The request that deletes exactly what a dump answered: the same message with a type of RTM_DEL*."""
+    start, length = message.offset, message["header"]["length"]
+    request = bytearray(message.data[start : start + length])
+    type_offset = 4
+    struct.pack_into("=HH", request, type_offset, kind, NLM_F_REQUEST)
+    return bytes(request)
 
 
-LINK_DUMP: Final = _IFINFOMSG.pack(0, 0, 0, 0, 0)
-ADDRESS_DUMP: Final = _IFADDRMSG.pack(_AF, 0, 0, 0, 0)
-ROUTE_DUMP: Final = _RTMSG.pack(_AF, 0, 0, 0, 0, 0, 0, 0, 0)
-RULE_DUMP: Final = ROUTE_DUMP
-PROXY_NEIGHBOUR_DUMP: Final = _NDMSG.pack(_AF, 0, 0, _NTF_PROXY, 0)
+LINKS: Final = {rtnl.RTM_NEWLINK: ifinfmsg, rtnl.RTM_DELLINK: ifinfmsg}
+ADDRESSES: Final = {rtnl.RTM_NEWADDR: ifaddrmsg, rtnl.RTM_DELADDR: ifaddrmsg}
+
+LINK_DUMP: Final = Dump(encoded(ifinfmsg(), rtnl.RTM_GETLINK), LINKS)
+ADDRESS_DUMP: Final = Dump(encoded(ifaddrmsg(), rtnl.RTM_GETADDR, family=_AF), ADDRESSES)
+ROUTE_DUMP: Final = Dump(encoded(rtmsg(), rtnl.RTM_GETROUTE, family=_AF), {rtnl.RTM_NEWROUTE: rtmsg})
+ROUTE_HEADER_DUMP: Final = Dump(ROUTE_DUMP.request, {rtnl.RTM_NEWROUTE: _RouteHeader})
+RULE_DUMP: Final = Dump(encoded(fibmsg(), rtnl.RTM_GETRULE, family=_AF), {rtnl.RTM_NEWRULE: fibmsg})
+PROXY_NEIGHBOUR_DUMP: Final = Dump(encoded(ndmsg(), rtnl.RTM_GETNEIGH, family=_AF, flags=NTF_PROXY), {rtnl.RTM_NEWNEIGH: ndmsg})

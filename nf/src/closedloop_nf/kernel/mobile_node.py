@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 
 from closedloop_nf.kernel import messages as m
-from closedloop_nf.kernel import netlink as nl
 from closedloop_nf.kernel.node_guard import Expected, MobileNodeGuard
 from closedloop_nf.kernel.route_table import RouteTable
 from closedloop_nf.kernel.too_big import TooBigRelay
@@ -106,7 +105,7 @@ class KernelMobileNode:
         if self._ruled is not None:
             self._routes.delete("home address rule", m.rule(_RULE_PRIORITY, m.TABLE_TUNNEL, delete=True, source=self._ruled))
         if home_address is not None:
-            last_resort = m.route(nl.UPSERT, table=m.TABLE_TUNNEL, kind=m.RTN_UNREACHABLE, metric=0xFFFFFFF0)
+            last_resort = m.route(m.UPSERT, table=m.TABLE_TUNNEL, kind=m.RTN_UNREACHABLE, metric=0xFFFFFFF0)
             self._routes.add("unreachable route", last_resort)
             self._routes.add("home address rule", m.rule(_RULE_PRIORITY, m.TABLE_TUNNEL, source=home_address))
         self._ruled = home_address
@@ -119,7 +118,7 @@ class KernelMobileNode:
         self._routes.add(f"address {text} on {interface}", m.address(home_address, prefix_length, link.index))
         self._leave(home_address, keep=link.index)
         if router is not None:
-            self._routes.add("home default route", m.route(nl.UPSERT, interface_index=link.index, gateway=router, metric=_RULE_PRIORITY))
+            self._routes.add("home default route", m.route(m.UPSERT, interface_index=link.index, gateway=router, metric=_RULE_PRIORITY))
         self._rule(None)
         self.unbind()
         self._home_address = home_address

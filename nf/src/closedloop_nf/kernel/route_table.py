@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
+
+from pyroute2.netlink import rtnl  # type: ignore[import-untyped] # it has no type hints
 
 from closedloop_nf.kernel import messages as m
 from closedloop_nf.kernel.errors import KernelError
@@ -47,12 +48,11 @@ class RouteTable:
         """Delete many. Raises KernelError with the first failure that is not absence."""
         failures = self.netlink.batch(messages, tolerate=_GONE)
         if failures:
-            _, code, hint = failures[0]
-            raise KernelError(code, f"{len(failures)} of {len(messages)} deletions refused, first: {os.strerror(code)} {hint}")
+            raise KernelError(failures[0].code, f"{len(failures)} of {len(messages)} deletions refused, first: {failures[0].reason}")
 
     def link(self, interface: str) -> m.Link:
         """The interface of that name. Raises KernelError that names it."""
-        for found in self._links():
+        for found in self.links():
             if found.name == interface:
                 return found
         raise KernelError(
@@ -61,41 +61,42 @@ class RouteTable:
 
     def has_link(self, interface: str) -> bool:
         """Whether there is an interface of that name."""
-        return any(found.name == interface for found in self._links())
+        return any(found.name == interface for found in self.links())
 
-    def _links(self) -> list[m.Link]:
-        return [m.parse_link(payload) for _, payload in self.netlink.dump(m.RTM_GETLINK, m.LINK_DUMP)]
+    def links(self) -> list[m.Link]:
+        """All interfaces of the namespace."""
+        return [m.read_link(found) for found in self.netlink.dump(m.LINK_DUMP)]
 
     def addresses(self) -> list[m.InterfaceAddress]:
         """All IPv6 addresses of the namespace."""
-        return [m.parse_address(payload) for _, payload in self.netlink.dump(m.RTM_GETADDR, m.ADDRESS_DUMP)]
+        return [m.read_address(found) for found in self.netlink.dump(m.ADDRESS_DUMP)]
 
     def rules(self) -> list[m.Rule]:
         """All IPv6 routing rules."""
-        return [m.parse_rule(payload) for _, payload in self.netlink.dump(m.RTM_GETRULE, m.RULE_DUMP)]
+        return [m.read_rule(found) for found in self.netlink.dump(m.RULE_DUMP)]
 
     def our_routes(self) -> list[bytes]:
         """Deletions of every route with our protocol number, in whatever table."""
-        owned = (m.route_owner_and_deletion(payload) for _, payload in self.netlink.dump(m.RTM_GETROUTE, m.ROUTE_DUMP))
-        return [deletion for protocol, deletion in owned if protocol == m.PROTOCOL]
+        found = self.netlink.dump(m.ROUTE_HEADER_DUMP)
+        return [m.deletion(route, rtnl.RTM_DELROUTE) for route in found if route["proto"] == m.PROTOCOL]
 
     def advertised_routes(self, interface_index: int, addresses: list[bytes], router: bytes | None) -> list[bytes]:
         """Deletions of the routes that router advertisements made on an interface: default routes except by `router`, and on-link routes
         whose prefix holds none of `addresses`."""
         deletions = []
-        for _, payload in self.netlink.dump(m.RTM_GETROUTE, m.ROUTE_DUMP):
-            found = m.parse_advertised_route(payload)
+        for route in self.netlink.dump(m.ROUTE_DUMP):
+            found = m.read_advertised_route(route)
             if found is None or found.index != interface_index:
                 continue
             wanted = any(found.covers(address) for address in addresses) if found.gateway is None else found.gateway == router
             if not wanted:
-                deletions.append(m.route_owner_and_deletion(payload)[1])
+                deletions.append(m.deletion(route, rtnl.RTM_DELROUTE))
         return deletions
 
     def our_proxy_neighbours(self) -> list[bytes]:
         """Deletions of every proxy neighbour with our protocol number."""
-        owned = (m.neighbour_owner_and_deletion(payload) for _, payload in self.netlink.dump(m.RTM_GETNEIGH, m.PROXY_NEIGHBOUR_DUMP))
-        return [deletion for protocol, deletion in owned if protocol == m.PROTOCOL]
+        found = self.netlink.dump(m.PROXY_NEIGHBOUR_DUMP)
+        return [m.deletion(neighbour, rtnl.RTM_DELNEIGH) for neighbour in found if neighbour.get_attr("NDA_PROTOCOL") == m.PROTOCOL]
 
     def our_addresses(self) -> list[m.InterfaceAddress]:
         """Addresses that a data plane of ours added."""

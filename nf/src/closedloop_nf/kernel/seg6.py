@@ -7,56 +7,58 @@ RFC 2473 encapsulation. `End.DT6` takes it off (RFC 8986 section 4.6) and looks 
 from __future__ import annotations
 
 import errno
-import socket
-import struct
+
+from pyroute2.netlink import (  # type: ignore[import-untyped] # it has no type hints
+    CTRL_CMD_GETFAMILY,
+    GENL_ID_CTRL,
+    NETLINK_GENERIC,
+    ctrlmsg,
+    genlmsg,
+)
+from pyroute2.netlink.rtnl.rtmsg import LWTUNNEL_ENCAP_SEG6, LWTUNNEL_ENCAP_SEG6_LOCAL  # type: ignore[import-untyped]
 
 from closedloop_nf.kernel import messages as m
-from closedloop_nf.kernel import netlink as nl
+from closedloop_nf.kernel.encapsulation import SEG6_MODE_REDUCED, Encapsulation
 from closedloop_nf.kernel.errors import KernelError
 from closedloop_nf.kernel.guard import TUNNEL_MARK
 from closedloop_nf.kernel.ip6tnl import remove_device
-from closedloop_nf.kernel.netlink import Netlink
+from closedloop_nf.kernel.netlink import Netlink, encoded
 from closedloop_nf.kernel.route_table import RouteTable
-
-_LWTUNNEL_SEG6 = 5
-_LWTUNNEL_SEG6_LOCAL = 7
-_SEG6_IPTUNNEL_SRH = 1
-_MODE_ENCAP_RED = 3
-_SEG6_LOCAL_ACTION, _SEG6_LOCAL_TABLE, _ACTION_END_DT6 = 1, 3, 7
-_SRH = struct.Struct("=iBBBBBBH")
 
 _HEADROOM = 64
 """What the kernel subtracts from such a route's MTU: the outer header and the SRH that `encap.red` then leaves out."""
 _OUTER_HEADER = 40
 
-_NETLINK_GENERIC = 16
-_GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
-_SEG6_CMD_SET_TUNSRC, _SEG6_ATTR_DST = 3, 1
+
+class _Seg6Command(genlmsg):  # type: ignore[misc]
+    """linux/seg6_genl.h."""
+
+    nla_map = (("SEG6_ATTR_UNSPEC", "none"), ("SEG6_ATTR_DST", "ip6addr"))
+    set_tunnel_source = 3
 
 
-def encapsulation(peer: bytes) -> m.Encapsulation:
+def encapsulation(peer: bytes) -> Encapsulation:
     """Encapsulate to `peer`; the outer source is the namespace's (set_tunnel_source)."""
-    header_length, type_srh = 2, 4
-    srh = _SRH.pack(_MODE_ENCAP_RED, 0, header_length, type_srh, 0, 0, 0, 0) + peer
-    return m.Encapsulation(_LWTUNNEL_SEG6, nl.attribute(_SEG6_IPTUNNEL_SRH, srh))
+    header = {"mode": SEG6_MODE_REDUCED, "segs": [m.text(peer)]}
+    return Encapsulation(LWTUNNEL_ENCAP_SEG6, (("SEG6_IPTUNNEL_SRH", header),))
 
 
-def decapsulation(table: int) -> m.Encapsulation:
+def decapsulation(table: int) -> Encapsulation:
     """Take the outer header off and look the inner destination up in `table`."""
-    return m.Encapsulation(_LWTUNNEL_SEG6_LOCAL, nl.u32(_SEG6_LOCAL_ACTION, _ACTION_END_DT6) + nl.u32(_SEG6_LOCAL_TABLE, table))
+    return Encapsulation(LWTUNNEL_ENCAP_SEG6_LOCAL, (("SEG6_LOCAL_ACTION", "End.DT6"), ("SEG6_LOCAL_TABLE", table)))
 
 
 def set_tunnel_source(address: bytes) -> None:
     """Outer source of everything this namespace encapsulates; the unspecified address gives the choice back to the kernel."""
-    generic = Netlink(_NETLINK_GENERIC)
+    generic = Netlink(NETLINK_GENERIC)
     try:
-        control = struct.pack("=BBH", _CTRL_CMD_GETFAMILY, 1, 0) + nl.text(_CTRL_ATTR_FAMILY_NAME, "SEG6")
-        answer = generic.ask(nl.message(_GENL_ID_CTRL, 0, control))
+        question = encoded(ctrlmsg(), GENL_ID_CTRL, 0, [("CTRL_ATTR_FAMILY_NAME", "SEG6")], cmd=CTRL_CMD_GETFAMILY, version=1)
+        answer = generic.ask(question, {GENL_ID_CTRL: ctrlmsg})
         if answer is None:
             raise KernelError(errno.EOPNOTSUPP, "the kernel has no segment routing (CONFIG_IPV6_SEG6_LWTUNNEL)")
-        family = struct.unpack("=H", nl.parse_attributes(answer[1][4:])[_CTRL_ATTR_FAMILY_ID][:2])[0]
-        body = struct.pack("=BBH", _SEG6_CMD_SET_TUNSRC, 1, 0) + nl.attribute(_SEG6_ATTR_DST, address)
-        generic.request(f"seg6 tunnel source {socket.inet_ntop(socket.AF_INET6, address)}", nl.message(family, 0, body))
+        family, text = answer.get_attr("CTRL_ATTR_FAMILY_ID"), m.text(address)
+        command = encoded(_Seg6Command(), family, 0, [("SEG6_ATTR_DST", text)], cmd=_Seg6Command.set_tunnel_source, version=1)
+        generic.request(f"seg6 tunnel source {text}", command)
     finally:
         generic.close()
 
@@ -81,7 +83,7 @@ class Seg6:
         self._routes.add(
             "decapsulation route",
             m.route(
-                nl.UPSERT,
+                m.UPSERT,
                 destination=address,
                 table=m.TABLE_DECAPSULATION,
                 interface_index=interface.index,
@@ -101,7 +103,7 @@ class Seg6:
         # What is only forwarded is checked after encapsulation; too_big.py relays the Packet Too Big that results.
         mtu = interface.mtu - _OUTER_HEADER + _HEADROOM
         return m.route(
-            nl.UPSERT,
+            m.UPSERT,
             destination=destination,
             table=table,
             interface_index=interface.index,
