@@ -195,7 +195,7 @@ async def test_the_log_holds_no_secret(lab: Lab, backend: Backend, node: Node) -
 
 def test_what_a_start_does_not_need_is_not_imported_before_the_first_packet() -> None:
     """The start is part of every cold failover; `make bench` shows its time."""
-    heavy = {"aiohttp", "prometheus_client", "sqlite3", "pyroute2"}
+    heavy = {"aiohttp", "prometheus_client", "sqlite3", "pyroute2.iproute", "pyroute2.netlink.core"}
     code = f"import sys, closedloop_nf.ha_pp.shell; print(sorted({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
