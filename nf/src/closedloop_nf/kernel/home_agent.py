@@ -7,6 +7,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 from closedloop_nf.kernel import messages as m
 from closedloop_nf.kernel.errors import KernelError
@@ -179,7 +180,7 @@ class KernelHomeAgent:
     def linger(self, home_addresses: Iterable[bytes]) -> None:
         home, _ = self._links()
         fresh = [address for address in dict.fromkeys(home_addresses) if address in self._bindings and address not in self._lingering]
-        proxy = Template(m.proxy_neighbour(Template.sentinels()[0], home.index, delete=True), 1)
+        proxy = _proxy_neighbour(home.index, delete=True)
         self._routes.delete_all([proxy.fill(address) for address in fresh])
         self._guard.stop_proxying(fresh)
         self._lingering.update(fresh)
@@ -191,9 +192,7 @@ class KernelHomeAgent:
         proxied = [address for address in gone if address in self._bindings or address in self._defended]
         if not proxied:
             return
-        first = Template.sentinels()[0]
-        proxy = Template(m.proxy_neighbour(first, home.index, delete=True), 1)
-        route = Template(m.route(0, delete=True, destination=first), 1)
+        proxy, route = _proxy_neighbour(home.index, delete=True), _route_deletion()
         self._routes.delete_all([proxy.fill(address) for address in proxied])
         self._routes.delete_all([route.fill(address) for address in bound])
         self._guard.release(proxied)
@@ -204,7 +203,7 @@ class KernelHomeAgent:
             del self._bindings[address]
 
     def _send_proxies(self, addresses: list[bytes], home: m.Link) -> None:
-        proxy = Template(m.proxy_neighbour(Template.sentinels()[0], home.index), 1)
+        proxy = _proxy_neighbour(home.index)
         self._send("proxy neighbour entry", [proxy.fill(address) for address in addresses], addresses)
 
     def _forget_care_of(self, address: bytes) -> None:
@@ -270,3 +269,13 @@ class KernelHomeAgent:
 
     def _would_send(self, outer_source: bytes, outer_destination: bytes, inner: bytes) -> bool:
         return outer_source == self._address and self._bindings.get(inner[24:40]) == outer_destination
+
+
+@cache
+def _proxy_neighbour(interface_index: int, *, delete: bool = False) -> Template:
+    return Template(m.proxy_neighbour(Template.sentinels()[0], interface_index, delete=delete), 1)
+
+
+@cache
+def _route_deletion() -> Template:
+    return Template(m.route(0, delete=True, destination=Template.sentinels()[0]), 1)
