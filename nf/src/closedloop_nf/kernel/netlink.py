@@ -32,7 +32,8 @@ from closedloop_nf.kernel.errors import KernelError
 _SO_RCVBUFFORCE = 33
 _CHUNK = 256
 """Messages per sendmsg: as many errors as may come back at once still fit the receive buffer."""
-_LARGEST = 1 << 18
+_LARGEST = 1 << 16
+"""The kernel sends no longer datagrams: a dump comes in pieces of at most 32 KiB."""
 _FLAGS_OFFSET, _SEQUENCE_OFFSET = 6, 8
 """In struct nlmsghdr."""
 
