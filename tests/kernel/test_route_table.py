@@ -76,8 +76,9 @@ def test_a_refused_change_is_named_with_the_kernels_own_words(bed: Bed, routes: 
     with pytest.raises(KernelError, match=r"^\[Errno 19\] some route: the kernel answered No such device") as refused:
         routes.add("some route", m.route(m.UPSERT, destination=home(1), interface_index=9999))
     assert refused.value.errno == errno.ENODEV
-    with pytest.raises(KernelError, match=r"Invalid argument \(.*prefix.*\)"):
-        routes.add("address", m.address(home(1), 200, routes.link("home").index))
+    multicast = m.route(m.UPSERT, gateway=octets("ff02::1"), interface_index=routes.link("home").index)
+    with pytest.raises(KernelError, match=r"Invalid argument \(Invalid gateway address\)"):
+        routes.add("route", multicast)
     routes.delete("what is not there", m.route(0, delete=True, destination=home(1)))
 
 
