@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from closedloop_loop.clock import Instant
 from closedloop_loop.onset import Onset, request_id
+from closedloop_loop.policy.inventory import Inventory, Module, Region
 from closedloop_loop.policy.model import Policy
 from closedloop_loop.records import FaultCleared, FaultRaised, Heartbeat, Measurement
 
@@ -22,6 +23,13 @@ def at(seconds: float) -> Instant:
 def us(seconds: float) -> int:
     """The same on the wall clock."""
     return at(seconds).wall_us
+
+
+def world(**capacities: int) -> Inventory:
+    """Regions (`region_a` is region-a) with so much room left, and every module that the tests name, in a region of its own."""
+    names = ["ha-pp-a", "ha-pp-b", *(f"t{number}" for number in range(6))]
+    regions = [Region(name=name.replace("_", "-"), capacity=capacity) for name, capacity in capacities.items()]
+    return Inventory(regions=regions, modules=[Module(name=name, region="elsewhere") for name in names])
 
 
 def policy(condition: dict[str, Any], **loop: Any) -> Policy:

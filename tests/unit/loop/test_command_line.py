@@ -147,7 +147,7 @@ def test_replay_prints_a_table_and_draws(tmp_path: Path, capsys: pytest.CaptureF
         "version: 1\nloops:\n  - name: heal\n    scope: {sources: ['*']}\n"
         "    condition: {kind: fault, alarms: [homeAgentLost]}\n    action: failover\n"
     )
-    world.write_text("regions: [{name: region-a, capacity: 2}]\n")
+    world.write_text("regions: [{name: region-a, capacity: 2}]\nmodules: [{name: ha-pp-a, region: region-b}]\n")
     arguments = ["replay", str(events), "--policy", str(rules), "--inventory", str(world), "--picture", str(picture)]
     assert command_line(arguments) == 0
     shown = capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from closedloop_loop.policy.decide import Decision, UnknownLoop, decide
 from closedloop_loop.policy.guards import Denied
 from closedloop_loop.policy.inventory import Inventory, Module, Region
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.unit.loop.bench import onset, policy, us
@@ -79,6 +79,7 @@ def test_the_chosen_region_may_always_take_it(regions: list[tuple[int, bool]], m
         regions=[Region(name=f"r{index}", capacity=capacity, available=up) for index, (capacity, up) in enumerate(regions)],
         modules=[Module(name=f"m{index}", region=f"r{place}", group=group) for index, (place, group) in enumerate(modules)],
     )
+    assume(world.module("m0") is not None)
     verdict = decide(policy(FAULT, target={"anti_affinity": affinity}), onset(target="m0"), world, (), us(0))
     used = {name: sum(module.region == name for module in world.modules) for name in (found.name for found in world.regions)}
     group = world.group_of("m0")
@@ -142,6 +143,32 @@ def test_in_a_blackout_window_the_loop_rests(window: dict[str, Any], hour: float
 def test_instances_stay_between_their_limits(action: str, guards: dict[str, Any], allowed: bool) -> None:
     verdict = decided(action=action, guards=guards)
     assert isinstance(verdict, Decision if allowed else Denied)
+
+
+@pytest.mark.parametrize("action", ["failover", "scale_out", "scale_in", "rebalance"])
+def test_about_a_module_that_is_not_placed_nothing_is_done(action: str) -> None:
+    """It was never there, or another operation has removed it."""
+    gone = Inventory(regions=REGIONS, modules=[Module(name="ha-pp-b", region="region-b"), Module(name="ha-pp-c", region="region-c")])
+    verdict = decided(world=gone, action=action)
+    assert isinstance(verdict, Denied)
+    assert (verdict.guard, verdict.until_us) == ("target", us(30))
+    assert "no VF module of this name" in verdict.reason
+    assert isinstance(decided(world=None, action=action), Decision)
+
+
+def test_a_target_that_is_no_vf_module_is_not_looked_for_among_them() -> None:
+    empty = Inventory(regions=REGIONS)
+    assert region(world=empty, scope={"sources": ["*"], "target_type": "VNF"}) == "region-c"
+
+
+def test_what_has_begun_goes_on_whatever_guards_say() -> None:
+    """The failed module is gone, its successor takes the last place: there is no other region, and one module more than there may be."""
+    full = Inventory(regions=[Region(name="region-a", capacity=0), Region(name="region-b", capacity=1)], modules=MODULES[1:])
+    rules = policy(FAULT, guards={"max_instances": 1, "blackout": [{"start": "00:00", "end": "00:00"}]})
+    assert isinstance(decide(rules, onset(), full, (), us(0)), Denied)
+    verdict = decide(rules, onset(), full, (Past(blocks=True),), us(0), begun=True)
+    assert isinstance(verdict, Decision)
+    assert verdict.region is None
 
 
 def test_a_failed_operation_blocks_only_its_loop_and_target() -> None:

@@ -26,11 +26,10 @@ from closedloop_loop.onset import Onset
 from closedloop_loop.operations.journal import Journal
 from closedloop_loop.operations.model import Operation, Refused, State
 from closedloop_loop.operations.store.memory import MemoryStore
-from closedloop_loop.policy.inventory import Inventory, Region
 
-from tests.unit.loop.bench import at, onset, policy
+from tests.unit.loop.bench import at, onset, policy, world
 
-WORLD = Inventory(regions=[Region(name="region-a", capacity=50), Region(name="region-b", capacity=50)])
+WORLD = world(region_a=50, region_b=50)
 
 
 class Bench:

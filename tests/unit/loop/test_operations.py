@@ -9,15 +9,15 @@ from closedloop_loop.operations.journal import Journal
 from closedloop_loop.operations.model import NEXT, OPEN, Operation, Refused, State, Terms
 from closedloop_loop.operations.store.memory import MemoryStore
 from closedloop_loop.policy.decide import Decision
-from closedloop_loop.policy.inventory import Inventory, Module, Region
+from closedloop_loop.policy.inventory import Inventory, Module
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.unit.loop.bench import at, onset, policy
+from tests.unit.loop.bench import at, onset, policy, world
 
 FAULT = {"kind": "fault", "alarms": ["homeAgentLost"]}
-WORLD = Inventory(regions=[Region(name="region-a", capacity=5), Region(name="region-b", capacity=4)])
+WORLD = world(region_a=5, region_b=4)
 
 
 def journal() -> Journal:
@@ -229,7 +229,7 @@ def test_a_failure_under_block_is_left_alone_until_acknowledged() -> None:
 
 def test_room_that_open_operations_will_take_is_not_given_twice() -> None:
     book = journal()
-    small = Inventory(regions=[Region(name="region-a", capacity=1), Region(name="region-b", capacity=1)])
+    small = world(region_a=1, region_b=1)
     chosen = [operation(book.submit(rules(), onset(number, target=f"t{number}"), small, at(0))) for number in range(3)]
     assert [found.region for found in chosen] == ["region-a", "region-b", None]
     assert chosen[2].guard == "region"
@@ -237,12 +237,12 @@ def test_room_that_open_operations_will_take_is_not_given_twice() -> None:
 
 def test_room_shown_as_deploying_is_not_taken_twice() -> None:
     book = journal()
-    world = Inventory(
-        regions=[Region(name="region-a", capacity=2)], modules=[Module(name="new", region="region-a", state="deploying", group="default")]
-    )
-    assert operation(book.submit(rules(), onset(1, target="t1"), Inventory(regions=world.regions), at(0))).region == "region-a"
-    assert operation(book.submit(rules(), onset(2, target="t2"), world, at(1))).region == "region-a"
-    assert operation(book.submit(rules(), onset(3, target="t3"), world, at(1))).guard == "region"
+    before = world(region_a=2)
+    deploying = Module(name="new", region="region-a", state="deploying")
+    meanwhile = Inventory(regions=before.regions, modules=[*before.modules, deploying])
+    assert operation(book.submit(rules(), onset(1, target="t1"), before, at(0))).region == "region-a"
+    assert operation(book.submit(rules(), onset(2, target="t2"), meanwhile, at(1))).region == "region-a"
+    assert operation(book.submit(rules(), onset(3, target="t3"), meanwhile, at(1))).guard == "region"
 
 
 def test_operations_that_wait_to_begin_count_for_the_frequency() -> None:
@@ -352,7 +352,7 @@ class Actors(RuleBasedStateMachine):
         for _ in range(200):
             self.book.sweep(at(self.seconds))
             for known in self.book.due(at(self.seconds)):
-                if known.state is State.PENDING:
+                if known.state is State.PENDING and not known.outdated:
                     claimed = self.book.claim(known.request_id, "last", at(self.seconds))
                     if isinstance(claimed, Operation):
                         self.book.finish(known.request_id, claimed.token, True, "", at(self.seconds))

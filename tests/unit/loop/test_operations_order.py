@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from closedloop_loop.operations.model import Refused, State
-from closedloop_loop.policy.inventory import Inventory, Module, Region, Unreadable
+from closedloop_loop.policy.inventory import Inventory, Module, Unreadable
 
-from tests.unit.loop.bench import at, onset
+from tests.unit.loop.bench import at, onset, world
 from tests.unit.loop.test_operations import WORLD, begun, hand, journal, operation, refused, rules
 
 
@@ -18,6 +18,7 @@ def test_operations_of_one_group_go_one_after_the_other() -> None:
     assert other.request_id not in [waiting.request_id for waiting in book.due(at(1))]
     book.finish(first.request_id, 1, True, "", at(2))
     assert [waiting.request_id for waiting in book.due(at(2))] == [other.request_id]
+    operation(book.submit(rules(), other, WORLD, at(2)))
     assert operation(book.claim(other.request_id, "other", at(3))).state is State.RUNNING
 
 
@@ -51,7 +52,7 @@ def test_an_order_does_not_begin_beside_what_runs() -> None:
 
 def test_an_order_takes_up_what_waits_to_do_the_same() -> None:
     book = journal()
-    crowded = Inventory(regions=[Region(name="region-a", capacity=0)])
+    crowded = world(region_a=0)
     denied = operation(book.submit(rules(), onset(1), crowded, at(0)))
     assert denied.state is State.DENIED
     ordered = operation(hand(book, 7, 1))
@@ -89,3 +90,51 @@ def test_without_a_readable_inventory_the_decision_waits_and_says_why() -> None:
     assert (waiting.state, waiting.guard, waiting.due_us) == (State.DENIED, "inventory", at(1).wall_us)
     assert waiting.reason.startswith("placement/x.json: state")
     assert operation(book.submit(rules(), onset(), WORLD, at(1))).state is State.PENDING
+
+
+def test_what_has_waited_is_decided_anew_when_the_one_before_it_has_ended() -> None:
+    """Two are idle, and one may go: by the time the first is gone the second is the last."""
+    book = journal()
+    rule = rules(action="scale_in", guards={"min_instances": 1})
+    both = Inventory(modules=[Module(name=name, region="region-a") for name in ("ha-pp-a", "ha-pp-b")])
+    first, second = onset(1, target="ha-pp-a"), onset(2, target="ha-pp-b")
+    for message in (first, second):
+        assert operation(book.submit(rule, message, both, at(0))).state is State.PENDING
+    operation(book.finish(first.request_id, operation(book.claim(first.request_id, "one", at(0))).token, True, "", at(5)))
+    assert "submit its onset again" in refused(book.claim(second.request_id, "two", at(5)))
+    assert [waiting.request_id for waiting in book.due(at(5))] == [second.request_id]
+    left = Inventory(modules=both.modules[1:])
+    denied = operation(book.submit(rule, second, left, at(5)))
+    assert (denied.state, denied.guard, denied.outdated) == (State.DENIED, "instances", False)
+
+
+def test_what_has_waited_keeps_its_turn_where_it_may_still_begin() -> None:
+    book = journal()
+    first = begun(book)
+    for number, target in ((2, "ha-pp-b"), (3, "t1")):
+        operation(book.submit(rules(), onset(number, target=target), WORLD, at(1)))
+    book.finish(first.request_id, 1, False, "", at(2))
+    book.finish(
+        first.request_id,
+        operation(book.claim(operation(book.submit(rules(), first.onset, WORLD, at(7))).request_id, "x", at(7))).token,
+        False,
+        "",
+        at(8),
+    )
+    due = book.due(at(8))
+    assert [waiting.onset.target for waiting in due] == ["ha-pp-b", "t1"]
+    for waiting in due:
+        assert operation(book.submit(rules(), waiting.onset, WORLD, at(8))).state is State.PENDING
+    assert [waiting.onset.target for waiting in book.due(at(8))] == ["ha-pp-b"]
+
+
+def test_an_attempt_that_has_removed_its_target_is_followed_by_another() -> None:
+    """In the group that the module was in."""
+    book = journal()
+    message = onset(1, target="upf-1")
+    there = Inventory(regions=WORLD.regions, modules=[Module(name="upf-1", region="region-a", group="east")])
+    book.submit(rules(), message, there, at(0))
+    book.finish(message.request_id, operation(book.claim(message.request_id, "one", at(0))).token, False, "no standby", at(1))
+    again = operation(book.submit(rules(), message, Inventory(regions=WORLD.regions), at(6)))
+    assert (again.state, again.group) == (State.PENDING, "east")
+    assert operation(book.claim(message.request_id, "two", at(6))).attempt == 2

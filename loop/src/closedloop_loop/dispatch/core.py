@@ -169,7 +169,7 @@ class Dispatcher:
         keys = {_key(known) for known in seen.opened}
         self._handed = {key: at for key, at in self._handed.items() if key in keys or at is None}
         for known in schedule.due(seen.opened, now.wall_us):
-            if known.state is State.PENDING and self._is_to_go(known, now):
+            if known.state is State.PENDING and not known.outdated and self._is_to_go(known, now):
                 self._handed[_key(known)] = None
                 actions.append(HandOn(known))
         self._look_at = self._next_look(now)

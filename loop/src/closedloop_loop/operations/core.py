@@ -7,7 +7,7 @@ same. A store runs each inside one transaction that no other overlaps.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -72,9 +72,10 @@ def moved(operation: Operation, state: State, at_us: int, stage: str, **changes:
 def submit(
     view: View, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now_us: int, accepted_us: int | None = None
 ) -> Step:
-    """An onset (or its end) has arrived. A new one is decided; one that was denied or waits for its next attempt is decided again when that
-    is due; any other stays as it is. Inventory as for `decide`; room that open operations are about to take is taken into account. With one
-    that cannot be read the decision waits. accepted_us: when the event behind it was durable, the first stage of a new operation."""
+    """An onset (or its end) has arrived. A new one is decided. One that was denied, that waits for its next attempt, or that was decided
+    before the one that came first had ended, is decided again when that is due; any other stays as it is. No guard denies a further attempt:
+    what is half done is done to its end. Inventory as for `decide`; room that open operations are about to take is taken into account. With
+    one that cannot be read the decision waits. accepted_us: when the event behind it was durable, the first stage of a new operation."""
     if onset.status == "ABATED":
         return abate(view, onset, now_us)
     known = view.get(onset.request_id)
@@ -85,41 +86,43 @@ def submit(
         reason = f"policy has no loop {onset.name!r}; give the policy that analytics runs"
         if known is None:
             return Step(Refused(reason))
-        gone = moved(known, State.CANCELLED, now_us, "cancelled", finished_us=now_us, due_us=None, message=reason)
+        gone = moved(known, State.CANCELLED, now_us, "cancelled", finished_us=now_us, due_us=None, outdated=False, message=reason)
         return Step(gone, (gone,))
     tried = [] if known is None else known.tried
     others = [other for other in view.open() if other.request_id != onset.request_id]
     since_us = now_us - max((round(rule.within_s * MICROSECONDS) for rule in loop.guards.frequency), default=0)
     history = [past for past in view.history(loop.name, since_us) if past.request_id != onset.request_id]
     about_to_start = [other for other in others if other.loop == loop.name and other.state is State.PENDING and other.started_us is None]
+    if known is not None and known.outdated:  # of those that wait, only what comes before it counts
+        about_to_start = [other for other in about_to_start if other.number < known.number]
+        others = [other for other in others if other.state is State.RUNNING or other.attempt or other.number < known.number]
     history += [msgspec.structs.replace(other, started_us=now_us) for other in about_to_start]
     if isinstance(inventory, Unreadable):
         verdict: Decision | Denied = Denied(
             guard="inventory", reason=printable(inventory.problem), until_us=now_us + round(RECHECK_S * MICROSECONDS)
         )
     else:
-        verdict = decide(policy, onset, None if inventory is None else reserved(inventory, others), history, now_us, tried)
+        begun = known is not None and known.attempt > 0
+        verdict = decide(policy, onset, None if inventory is None else reserved(inventory, others), history, now_us, tried, begun=begun)
     if known is None:
         known = _new(view, onset, _terms(loop), now_us, accepted_us)
-    if isinstance(inventory, Inventory):
+    if isinstance(inventory, Inventory) and inventory.module(onset.target) is not None:
         known = msgspec.structs.replace(known, group=inventory.group_of(onset.target))
-    if isinstance(verdict, Decision):
-        settled = moved(
-            known,
-            State.PENDING,
-            now_us,
-            "decided",
-            action=verdict.action,
-            region=verdict.region,
-            reason=verdict.reason,
-            guard=None,
-            due_us=None,
-        )
-    else:
-        settled = moved(
-            known, State.DENIED, now_us, "denied", action=loop.action, reason=verdict.reason, guard=verdict.guard, due_us=verdict.until_us
-        )
+    settled = _settled(known, loop, verdict, now_us)
     return Step(settled, (settled,))
+
+
+def _settled(known: Operation, loop: Loop, verdict: Decision | Denied, now_us: int) -> Operation:
+    """As decided."""
+    over: dict[str, Any] = {"reason": verdict.reason, "outdated": False}
+    if isinstance(verdict, Denied):
+        over |= {"action": loop.action, "guard": verdict.guard, "due_us": verdict.until_us}
+        return moved(known, State.DENIED, now_us, "denied", **over)
+    over |= {"action": verdict.action, "guard": None, "due_us": None}
+    over["region"] = known.region if verdict.region is None else verdict.region
+    if known.outdated:
+        return msgspec.structs.replace(known, **over)
+    return moved(known, State.PENDING, now_us, "decided", **over)
 
 
 def abate(view: View, onset: Onset, now_us: int) -> Step:
@@ -132,7 +135,8 @@ def abate(view: View, onset: Onset, now_us: int) -> Step:
         return Step(known)
     ended = onset.alarm_end_us if onset.alarm_end_us is not None else now_us
     if known.state in (State.PENDING, State.DENIED, State.RETRYING) and not known.attempt:
-        settled = moved(known, State.CANCELLED, now_us, "cancelled", abated_us=ended, finished_us=now_us, due_us=None)
+        over: dict[str, Any] = {"abated_us": ended, "finished_us": now_us, "due_us": None, "outdated": False}
+        settled = moved(known, State.CANCELLED, now_us, "cancelled", **over)
     else:
         settled = msgspec.structs.replace(
             known, abated_us=ended, stages=[*known.stages, Stage("abated", known.attempt, now_us)][-MAX_STAGES:]
@@ -193,6 +197,8 @@ def claim(view: View, request_id: str, actor: str, lease_us: int, now_us: int) -
         return Step(Refused(f"{known.actor} carries it out with token {known.token}; its lease has not ended", known))
     if known.state is not State.PENDING:
         return Step(Refused(f"it is {known.state}; only a pending operation can be claimed", known), (known,))
+    if known.outdated:
+        return Step(Refused("the one before it has ended since it was decided; submit its onset again", known))
     if not claimable(known, now_us):
         return Step(Refused(f"{known.actor} was lost to sight; it is given time to notice", known), (known,))
     first = before(view.open(), known)
@@ -220,6 +226,7 @@ def order(view: View, onset: Onset, decision: Decision, terms: Terms, actor: str
     waiting = next(same, fresh)
     if waiting.state is not State.PENDING:
         waiting = moved(waiting, State.PENDING, now_us, "ordered", guard=None, due_us=None)
+    waiting = msgspec.structs.replace(waiting, outdated=False)
     region = decision.region if decision.region is not None else waiting.region
     ordered = msgspec.structs.replace(waiting, action=decision.action, region=region, reason=printable(decision.reason))
     begun = _begun(view, ordered, actor, lease_us, now_us)
@@ -249,7 +256,7 @@ def lost(view: View, request_id: str, token: int, now_us: int) -> Step:
     if isinstance(known, Refused):
         return Step(known)
     left = _lost(known, now_us)
-    return Step(left, (left,))
+    return Step(left, (left, *_followers(view, left, now_us)))
 
 
 def renew(view: View, request_id: str, token: int, lease_us: int, now_us: int) -> Step:
@@ -288,18 +295,30 @@ def finish(view: View, request_id: str, token: int, succeeded: bool, message: st
         done = moved(held, State.SUCCEEDED, now_us, "succeeded", finished_us=now_us, message=text, lease_until_us=None, deadline_us=None)
     else:
         done = _failed(held, text, now_us)
-    return Step(done, (done, *(_superseded(other, done, now_us) for other in view.open() if succeeded and _same(other, done))))
+    return Step(done, (done, *_followers(view, done, now_us)))
+
+
+def _followers(view: View, ended: Operation, now_us: int) -> Iterator[Operation]:
+    """Those that wait and are others now that it has ended: superseded, or decided on a world that is not the same any more."""
+    if ended.open:
+        return
+    for other in view.open():
+        if not other.untouched or other.state is State.RUNNING:
+            continue
+        if ended.state is State.SUCCEEDED and _same(other, ended):
+            yield _superseded(other, ended, now_us)
+        elif other.state is State.PENDING and together(other, ended):
+            yield msgspec.structs.replace(other, outdated=True, due_us=now_us)
 
 
 def _same(other: Operation, done: Operation) -> bool:
     """Whether it waits to do to the target what has been done: two loops (fault and heartbeat_lost, say) had noticed the same trouble."""
-    waits = other.state in (State.PENDING, State.RETRYING, State.DENIED) and other.attempt == other.resumptions == 0
-    return waits and other.target == done.target and other.action == done.action and other.request_id != done.request_id
+    return other.target == done.target and other.action == done.action and other.request_id != done.request_id
 
 
 def _superseded(other: Operation, done: Operation, now_us: int) -> Operation:
     message = f"operation {done.request_id} has done it"
-    return moved(other, State.CANCELLED, now_us, "superseded", finished_us=now_us, due_us=None, message=message)
+    return moved(other, State.CANCELLED, now_us, "superseded", finished_us=now_us, due_us=None, outdated=False, message=message)
 
 
 def acknowledge(view: View, request_id: str, now_us: int) -> Step:
@@ -326,7 +345,8 @@ def cancel(view: View, request_id: str, now_us: int) -> Step:
         return Step(known)
     if State.CANCELLED not in NEXT[known.state]:
         return Step(Refused(f"it is {known.state}; only one that waits can be cancelled"))
-    cancelled = moved(known, State.CANCELLED, now_us, "cancelled", finished_us=now_us, due_us=None, message="cancelled by an operator")
+    over: dict[str, Any] = {"due_us": None, "outdated": False, "message": "cancelled by an operator"}
+    cancelled = moved(known, State.CANCELLED, now_us, "cancelled", finished_us=now_us, **over)
     return Step(cancelled, (cancelled,))
 
 
@@ -336,7 +356,8 @@ def cancel(view: View, request_id: str, now_us: int) -> Step:
 def sweep(view: View, now_us: int) -> tuple[Operation, ...]:
     """What has lost its actor or run out of time; to be written."""
     swept = ((known, _swept(known, now_us)) for known in view.open())
-    return tuple(after for before, after in swept if after is not before)
+    ended = [after for before, after in swept if after is not before]
+    return (*ended, *(follower for operation in ended for follower in _followers(view, operation, now_us)))
 
 
 def _swept(known: Operation, now_us: int) -> Operation:

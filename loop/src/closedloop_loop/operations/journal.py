@@ -79,7 +79,7 @@ class Journal:
         return self._store.open()
 
     def due(self, now: Instant) -> list[Operation]:
-        """PENDING: claim it and carry it out. DENIED, RETRYING: submit its onset again."""
+        """PENDING: claim it and carry it out. DENIED, RETRYING, and PENDING that is outdated: submit its onset again."""
         return schedule.due(self._store.open(), now.wall_us)
 
     def deadline(self) -> float | None:

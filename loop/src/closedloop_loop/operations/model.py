@@ -17,7 +17,8 @@ class State(StrEnum):
           |                 |  | +---actor lost---+  +--failed--> RETRYING, or FAILED when no attempt is left
           +--denied--> DENIED--+   (decided again, later)            |
                             +----------------------------------------+
-    PENDING, DENIED and RETRYING become CANCELLED when the onset is abated before the first attempt.
+    PENDING, DENIED and RETRYING become CANCELLED when the onset is abated before the first attempt. A PENDING one is decided again when
+    the operation that came before it has ended, and may be DENIED then.
     """
 
     PENDING = "pending"
@@ -31,7 +32,7 @@ class State(StrEnum):
 
 OPEN: Final = frozenset({State.PENDING, State.DENIED, State.RUNNING, State.RETRYING})
 NEXT: Final[dict[State, frozenset[State]]] = {
-    State.PENDING: frozenset({State.RUNNING, State.CANCELLED}),
+    State.PENDING: frozenset({State.RUNNING, State.DENIED, State.CANCELLED}),
     State.DENIED: frozenset({State.PENDING, State.DENIED, State.CANCELLED}),
     State.RUNNING: frozenset({State.PENDING, State.RETRYING, State.SUCCEEDED, State.FAILED}),
     State.RETRYING: frozenset({State.PENDING, State.DENIED, State.CANCELLED}),
@@ -88,6 +89,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     abated_us: int | None = None
     due_us: int | None = None
     """DENIED, RETRYING: when to decide again. PENDING: before which nobody may claim it."""
+    outdated: bool = False
+    """PENDING: the operation before it has ended since it was decided, and left the world as another one."""
     attempt: int = 0
     resumptions: int = 0
     """How often a new actor took over from one that was lost."""
@@ -118,6 +121,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def open(self) -> bool:
         """Not at its end yet."""
         return self.state in OPEN
+
+    @property
+    def untouched(self) -> bool:
+        """Nobody has begun with it."""
+        return not self.attempt
 
     @property
     def half_done(self) -> bool:

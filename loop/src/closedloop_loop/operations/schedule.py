@@ -23,17 +23,19 @@ def before(opened: Iterable[Operation], operation: Operation) -> Operation | Non
 
 
 def claimable(operation: Operation, now_us: int) -> bool:
-    """Whether a PENDING operation may be claimed, if nothing comes before it: not while a lost actor is given time to notice."""
-    return operation.due_us is None or operation.due_us <= now_us
+    """Whether a PENDING operation may be claimed, if nothing comes before it: not before it is decided again where that is due, nor while a
+    lost actor is given time to notice."""
+    return not operation.outdated and (operation.due_us is None or operation.due_us <= now_us)
 
 
 def decides_again(operation: Operation, now_us: int) -> bool:
     """Whether its onset is to be submitted again."""
-    return operation.state in (State.DENIED, State.RETRYING) and operation.due_us is not None and operation.due_us <= now_us
+    waits = operation.outdated or operation.state in (State.DENIED, State.RETRYING)
+    return waits and operation.due_us is not None and operation.due_us <= now_us
 
 
 def due(opened: Sequence[Operation], now_us: int) -> list[Operation]:
-    """What somebody should take up now: PENDING ones that may be claimed, and ones to submit again. `opened` by number."""
+    """What somebody should take up now: ones that may be claimed, and ones to submit again. `opened` by number."""
     running = [known for known in opened if known.state is State.RUNNING]
     groups, targets = {known.group for known in running}, {known.target for known in running}
     found = []

@@ -29,24 +29,35 @@ class UnknownLoop(Exception):
 
 
 def decide(
-    policy: Policy, onset: Onset, inventory: Inventory | None, history: Iterable[Past], now_us: int, tried: Collection[str] = ()
+    policy: Policy,
+    onset: Onset,
+    inventory: Inventory | None,
+    history: Iterable[Past],
+    now_us: int,
+    tried: Collection[str] = (),
+    *,
+    begun: bool = False,
 ) -> Decision | Denied:
     """What to do about an onset.
 
-    inventory: None where the world is not known: no region is chosen then and the number of instances is not judged.
+    inventory: None where the world is not known: no region is chosen then, and neither target nor number of instances is judged.
     history: operations of the past, those of this onset excepted. tried: regions in which earlier attempts for this onset failed.
+    begun: an attempt was made, and may have done half of the work: placed a VF module, removed the target. It goes on, where it was if no
+    other region has room: nothing is denied.
     Raises UnknownLoop.
     """
     loop = policy.loop(onset.name)
     if loop is None:
         raise UnknownLoop(f"policy has no loop {onset.name!r}; give the policy that analytics runs")
-    denied = judge(loop, onset.target, inventory, history, now_us)
+    denied = None if begun else judge(loop, onset.target, inventory, history, now_us)
     if denied is not None:
         return denied
     because = _because(onset)
     if inventory is None or loop.action not in ("failover", "scale_out"):
         return Decision(action=loop.action, target=onset.target, reason=because)
     region = choose_region(loop.target, inventory, onset.target, tried)
+    if region is None and begun:
+        return Decision(action=loop.action, target=onset.target, reason=f"{because}; no other region has room")
     if region is None:
         reason = "no region is available, allowed, with room and apart from the group's modules; add one or relax the policy's target"
         return Denied(guard="region", reason=reason, until_us=now_us + round(loop.guards.recheck_s * MICROSECONDS))

@@ -42,15 +42,17 @@ class Past(Protocol):
 
 
 def judge(loop: Loop, target: str, inventory: Inventory | None, history: Iterable[Past], now_us: int) -> Denied | None:
-    """The first guard that forbids, in the order blocked, blackout, frequency, instances; None where the loop may act.
+    """The first guard that forbids, in the order target, blocked, blackout, frequency, instances; None where the loop may act.
 
-    inventory: None where the world is not known (a replay without one); instances are not judged then.
+    inventory: None where the world is not known (a replay without one); target and instances are not judged then.
     """
     past = list(history)
     return next((denied for denied in _denials(loop, target, inventory, past, now_us) if denied is not None), None)
 
 
 def _denials(loop: Loop, target: str, inventory: Inventory | None, past: list[Past], now_us: int) -> Iterator[Denied | None]:
+    if inventory is not None and loop.scope.target_type == "VF_MODULE":
+        yield _target(loop, target, inventory, now_us)
     yield _blocked(loop, target, past, now_us)
     for window in loop.guards.blackout:
         yield _blackout(window, now_us)
@@ -58,6 +60,14 @@ def _denials(loop: Loop, target: str, inventory: Inventory | None, past: list[Pa
         yield _frequency(frequency, loop, target, past, now_us)
     if inventory is not None:
         yield _instances(loop, target, inventory, now_us)
+
+
+def _target(loop: Loop, target: str, inventory: Inventory, now_us: int) -> Denied | None:
+    """An alert may come late, or be of what another operation has removed meanwhile."""
+    if inventory.module(target) is not None:
+        return None
+    reason = "no VF module of this name is placed, so there is nothing to act upon"
+    return Denied(guard="target", reason=reason, until_us=_recheck(loop, now_us))
 
 
 def _blocked(loop: Loop, target: str, past: list[Past], now_us: int) -> Denied | None:

@@ -117,7 +117,7 @@ class Replay:
             for before in waiting:
                 self._changed(before, self._journal.get(before.request_id), at_us)
         for operation in self._journal.due(now):
-            if operation.state is State.PENDING:
+            if operation.state is State.PENDING and not operation.outdated:
                 claimed = self._journal.claim(operation.request_id, ACTOR, now)
                 if isinstance(claimed, Operation):
                     self._running[claimed.request_id] = (at_us + self._operation_us, claimed.token)

@@ -31,13 +31,13 @@ class Operator:
         self._world, self._registrar, self._ownership, self._sessions = world, registrar, ownership, sessions
 
     def request(self, number: int, command: commands.Command) -> None:
-        """Carry out; Reply follows when everything it caused is durable."""
+        """Carry out; Reply follows when everything that it rests on is durable: what it caused, and for a problem (no such home agent, say)
+        what other commands have. Who hears that it is gone does not ask again."""
         try:
-            result = self._carry_out(command)
+            reply = Reply(number, self._carry_out(command))
         except Problem as problem:
-            self._world.out.append(Reply(number, {}, problem.code, problem.field, problem.message))
-            return
-        self._world.after_commit(lambda: self._world.out.append(Reply(number, result)))
+            reply = Reply(number, {}, problem.code, problem.field, problem.message)
+        self._world.after_commit(lambda: self._world.out.append(reply))
 
     def _carry_out(self, command: commands.Command) -> dict[str, str | int | float | bool | None]:
         match command:

@@ -96,6 +96,20 @@ def test_of_one_that_it_has_never_seen_it_tells_that_it_is_gone() -> None:
     assert len(bench.events("forgotten")) == 1
 
 
+def test_that_one_is_gone_already_is_told_when_that_is_durable() -> None:
+    """Who hears it does not ask again; and an HA-B that is killed before would find the home agent in its table."""
+    bench = Bench()
+    a = bench.join("a")
+    bench.lose(a)
+    bench.answer_probes(refused=True)
+    bench.auto = False
+    bench.feed(Request(71, c.Forget("a")))
+    bench.feed(Request(72, c.Forget("a")))
+    assert bench.of(Reply) == []
+    bench.commit()
+    assert [(reply.request, reply.problem) for reply in bench.of(Reply)] == [(71, ""), (72, "not_found")]
+
+
 def test_promote_again_finds_it_done() -> None:
     bench = Bench()
     a = bench.join("a")
