@@ -47,6 +47,7 @@ class Collector:
         disk: JournalDisk,
         policy: Policy,
         tell: Callable[[list[Onset], Callable[[], None]], None],
+        absent: Callable[[], list[str]],
     ) -> None:
         self.world, self.clock, self.disk, self.policy = world, clock, disk, policy
         self.limits = Limits(
@@ -55,7 +56,7 @@ class Collector:
         self.process: Process | None = None
         self.analytics: engine.Analytics
         self.answers: dict[str, int] = {}
-        self._tell = tell
+        self._tell, self._absent = tell, absent
         self._replies: dict[int, tuple[Callable[[Verdict], None], list[bytes]]] = {}
         self._request = 0
         self._under_way: Commit | None = None
@@ -200,6 +201,8 @@ class Collector:
             process.feed(Refill())
         now = self.clock.now()
         due = self.analytics.tick(now)
+        for source in self._absent():
+            due += self.analytics.dismiss(source, now)
         for delivery in deliveries:
             record = from_event(msgspec.json.decode(delivery.body))
             if not isinstance(record, Rejected):

@@ -92,7 +92,7 @@ class LoopHistory(HomeLink):
         self.control_clock = LoopClock(world)
         self.intake, self.operations = JournalDisk(), OperationsDisk()
         self.journal = Journal(self.operations, LEASE_S)
-        self.collector = Collector(world, self.control_clock, self.intake, POLICY, self._tell)
+        self.collector = Collector(world, self.control_clock, self.intake, POLICY, self._tell, self._absent)
         self.wire = Wire(world, self.conditions, self.collector)
         self.spools: dict[str, Spool] = {}
         self.reporters: dict[str, Reporter] = {}
@@ -145,6 +145,9 @@ class LoopHistory(HomeLink):
             self.world.note(f"{onset.status} {onset.name} {onset.target} {onset.request_id[:8]}")
             self.seen[f"{onset.name} {onset.status}"] += 1
         self.dispatcher.take(onsets, told)
+
+    def _absent(self) -> list[str]:
+        return [] if self.dispatcher is None else self.dispatcher.absent()
 
     def _react(self, operation: Operation) -> None:
         """The rulebook runs the playbook."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from closedloop_loop.analytics import detector
@@ -181,6 +183,25 @@ def test_a_new_one_of_the_same_name_is_watched_from_when_ha_b_tells_that_it_is_t
     watch.see(3, msgspec.structs.replace(heartbeat(3), own=True))
     watch.until(1000)
     assert [status for _, status, _ in watch.told] == ["ONSET"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "record"),
+    [(FAULT, raised(1)), (SILENT, heartbeat(1)), ({**OVERLOAD, "samples": 1}, measured(1, 90.0)), (IMBALANCE, measured(1, 90.0))],
+    ids=["fault", "silent", "overload", "imbalance"],
+)
+def test_what_is_nowhere_to_be_found_is_abated_and_forgotten(condition: dict[str, Any], record: AnyRecord) -> None:
+    """Its removal may have been told and lost. The state is to be durable before that is said, as no record leads to it again."""
+    watch = Watch(policy(condition, action="failover"))
+    watch.see(0, measured(0, 1.0, source="ha-pp-b"))
+    watch.see(1, record)
+    watch.until(5)
+    assert [status for _, status, _ in watch.told] == ["ONSET"]
+    watch.analytics.fleeting = False
+    target = watch.onsets[0].target
+    assert [message.status for message in watch.analytics.dismiss(target, at(6))] == ["ABATED"]
+    assert watch.analytics.fleeting
+    assert watch.analytics.open() == watch.analytics.dismiss(target, at(7)) == []
 
 
 def test_what_time_has_a_part_in_is_told_again_after_a_crash_and_its_end_too() -> None:

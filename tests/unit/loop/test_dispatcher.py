@@ -291,3 +291,15 @@ def test_whatever_happens_every_onset_ends_and_nothing_runs_twice(seed: int) -> 
     states = {message.request_id: bench.journal.get(message.request_id) for message in sent}
     assert all(known is not None and not known.open for known in states.values()), states
     assert len(done) == len(set(done))
+
+
+def test_of_what_is_nowhere_to_be_found_it_says_so_until_the_onset_has_ended() -> None:
+    bench = Bench()
+    bench.feed(Arrived([onset(1, target="nowhere"), onset(2)]))
+    assert bench.core.absent == ["nowhere"]
+    assert [known.target for known in bench.handed] == ["ha-pp-a"]
+    bench.feed(Arrived([onset(1, target="nowhere", status="ABATED")]))
+    assert bench.core.absent == []
+    closed = bench.journal.get(onset(1, target="nowhere").request_id)
+    assert closed is not None
+    assert (closed.state, closed.guard) == (State.CANCELLED, "target")

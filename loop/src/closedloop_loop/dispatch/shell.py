@@ -52,6 +52,10 @@ class DispatcherShell:
         self._feed(Arrived(onsets, accepted_us))
         await asyncio.gather(*durable)
 
+    def absent(self) -> list[str]:
+        """As the core knows it."""
+        return self.core.absent
+
     async def run(self) -> None:
         """Until cancelled."""
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -82,11 +82,14 @@ async def hand_on_records(collector: Collector, recorder: Recorder | None, put: 
             collector.journal.finish([delivery.id])
 
 
-async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: Tell, policy: Policy) -> None:
+async def hand_on_onsets(
+    collector: Collector, recorder: Recorder | None, tell: Tell, policy: Policy, absent: Callable[[], Iterable[str]] = tuple
+) -> None:
     """What the policy's loops make of the events.
 
     Events are finished when `tell` has returned, together with the state that has taken them in, so that after a crash the same events meet
     the same state and give the same onsets, with the same request ids. What time has a part in is durable before it is told.
+    absent: sources that whoever decides does not find; the next event finds them asked for again.
     """
     begun = now()
     analytics = engine.Analytics(policy, begun)
@@ -114,11 +117,11 @@ async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: 
             async with asyncio.timeout(max(0.0, min(deadlines) - moment.mono) if deadlines else None):
                 deliveries = await collector.journal.take(TAKE)
         except TimeoutError:
-            due = analytics.tick(now())
+            due = _by_now(analytics, absent)
             continue
         await _record(recorder, deliveries)
+        due = _by_now(analytics, absent)
         moment = now()
-        due = analytics.tick(moment)
         for delivery in deliveries:
             record = _record_of(collector, delivery)
             if record is not None:
@@ -128,6 +131,12 @@ async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: 
                     accepted |= {onset.request_id: delivery.accepted_us for onset in told if onset.status == "ONSET"}
             taken.append(delivery.id)
         collector.metrics.delivered += len(deliveries)
+
+
+def _by_now(analytics: engine.Analytics, absent: Callable[[], Iterable[str]]) -> list[onsets.Onset]:
+    """What is due before anything else happens."""
+    moment = now()
+    return analytics.tick(moment) + [told for source in absent() for told in analytics.dismiss(source, moment)]
 
 
 async def _record(recorder: Recorder | None, deliveries: list[Delivery]) -> None:

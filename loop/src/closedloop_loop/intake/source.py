@@ -77,7 +77,7 @@ async def _carry_out(settings: SourceConfig, operations: str, policy: Policy, re
         async with await Collector.open(settings) as collector, asyncio.TaskGroup() as tasks:
             _listening(collector)
             tasks.create_task(dispatcher.run())
-            tasks.create_task(pipeline.hand_on_onsets(collector, recorder, dispatcher.take, policy))
+            tasks.create_task(pipeline.hand_on_onsets(collector, recorder, dispatcher.take, policy, dispatcher.absent))
     finally:
         store.close()
 
