@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from closedloop_nf.ha_b import actions, commands, core, inputs
 from closedloop_nf.ha_b.api import views
-from closedloop_nf.ha_b.api.types import HomeAgentView
+from closedloop_nf.ha_b.api.types import BindingView, HomeAgentView
 from closedloop_nf.ha_b.settings import Settings
 from closedloop_nf.ha_b.store.memory import MemoryStore
 from closedloop_nf.link.messages import Binding, SecurityAssociation
@@ -125,6 +125,13 @@ class Backend:
             return None
         world = self.process.core.world
         return [views.home_agent(world, agent, self.world.time) for _, agent in sorted(world.agents.items())]
+
+    def bound(self) -> list[BindingView] | None:
+        """The bindings that the API lists; None where nobody answers."""
+        if self.process is None or not self.process.alive or self.process.paused:
+            return None
+        world = self.process.core.world
+        return [views.binding(world, world.bindings.committed[row.home_address], self.world.time) for row in world.bindings.live()]
 
     # --- what the invariants look at ---------------------------------------------------------------------------------
 

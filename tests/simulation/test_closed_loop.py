@@ -14,8 +14,10 @@ from closedloop_loop.journal.messages import Answer, Commit, Verdict
 from closedloop_loop.operations import core as operations
 from closedloop_loop.operations import schedule
 from closedloop_loop.operations.store.memory import MemoryStore
+from closedloop_loop.policy import guards
 
 from tests.simulation.__main__ import main, one
+from tests.simulation.closed_loop import reactions
 from tests.simulation.closed_loop.disks import JournalDisk
 from tests.simulation.closed_loop.history import LoopHistory
 
@@ -84,6 +86,28 @@ def test_operations_of_one_group_that_run_beside_each_other_are_found(monkeypatc
     monkeypatch.setattr(operations, "before", lambda opened, known: None)
     monkeypatch.setattr(schedule, "due", lambda opened, now_us: list(opened))
     assert "of one group" in first_broken()
+
+
+def test_more_vf_modules_than_there_may_be_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "_instances", lambda *_: None)
+    assert "there may be" in first_broken()
+
+
+def test_a_scale_in_that_was_decided_before_another_had_ended_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each leaves enough, both do not."""
+    monkeypatch.setattr(operations, "_followers", lambda *_: ())
+    assert "there may be" in first_broken() or "not converged" in first_broken()
+
+
+def test_more_operations_than_a_loop_may_begin_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "_frequency", lambda *_: None)
+    assert "has begun operations at" in first_broken()
+
+
+def test_a_plan_that_moves_a_mobile_node_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = reactions.balance_plan
+    monkeypatch.setattr(reactions, "balance_plan", lambda *arguments: plan(*arguments) * 2)
+    assert "moves" in first_broken()
 
 
 def test_a_request_id_that_changes_with_a_crash_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

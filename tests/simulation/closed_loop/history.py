@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from closedloop_loop.onset import Onset
 from closedloop_loop.operations.journal import Journal
 from closedloop_loop.operations.model import Operation
-from closedloop_loop.policy.model import Damping, Fault, HeartbeatLost, Loop, Policy, Scope
 from closedloop_nf.ha_b.actions import Notify
 from closedloop_nf.runtime.addresses import from_text
 from closedloop_nf.ves.home_agent_backend import Changed, HomeAgentBackend
@@ -22,8 +21,10 @@ from tests.simulation.closed_loop.disks import JournalDisk, OperationsDisk
 from tests.simulation.closed_loop.dispatching import Dispatching, LoopClock
 from tests.simulation.closed_loop.faults import LoopFaults
 from tests.simulation.closed_loop.invariants import LoopWatch
+from tests.simulation.closed_loop.load import MEASURE_S, Load, Meter
 from tests.simulation.closed_loop.placement import Placement
 from tests.simulation.closed_loop.playbook import LEASE_S, Playbook
+from tests.simulation.closed_loop.policies import HEALING, SCALING
 from tests.simulation.closed_loop.reporter import Reporter, Spool
 from tests.simulation.closed_loop.wire import Wire
 from tests.simulation.history import HOME, KEY, SHARED_ADDRESS, VISITED, HomeLink, Outcome
@@ -40,31 +41,7 @@ CHECK_S: Final = 0.73
 """No multiple of what recurs, as there is a moment after each heartbeat when it is not finished."""
 OBSERVE_S: Final = 0.5
 HEARTBEAT_S: Final = 4
-FAULT_LOOP: Final = "home-agent-failover"
-HEARTBEAT_LOOP: Final = "home-agent-silent"
-
-
-def policy() -> Policy:
-    """Two loops that both see an HA-PP die."""
-    damping = Damping(onsets=1000)
-    common: dict[str, Any] = {
-        "scope": Scope(sources=["ha-pp-*"]),
-        "action": "failover",
-        "timeout_s": 40.0,
-        "retries": 50,
-        "retry_delay_s": 1.0,
-    }
-    alarms = ["homeAgentLost", "mobilitySocketClosed"]
-    return Policy(
-        version=1,
-        loops=[
-            Loop(name=FAULT_LOOP, condition=Fault(alarms=alarms, damping=damping), **common),
-            Loop(name=HEARTBEAT_LOOP, condition=HeartbeatLost(missed=2, damping=damping), **common),
-        ],
-    )
-
-
-POLICY: Final = policy()
+NEVER_S: Final = 1e9
 
 
 class LoopHistory(HomeLink):
@@ -86,13 +63,16 @@ class LoopHistory(HomeLink):
         self.backend.notified = self._backend_notified
         self.placement = Placement(world, rng.choice(["cold", "standby"]), self._host)
         self.backend.hosts = self.placement.hosts
-        self.nodes = [self._node(index) for index in range(rng.choice([1, 1, 2]))]
+        scaled = not self.shared and rng.random() < 0.6  # the load of the one holder of a shared address cannot be spread
+        self.nodes = [self._node(index) for index in range(rng.choice([3, 4] if scaled else [1, 1, 2]))]
+        self.load = Load(world, self.nodes) if scaled else None
         self.backend.keys.update({node.home_address: (256 + index, KEY) for index, node in enumerate(self.nodes)})
         self._announced: dict[bytes, Host] = {}
         self.control_clock = LoopClock(world)
         self.intake, self.operations = JournalDisk(), OperationsDisk()
         self.journal = Journal(self.operations, LEASE_S)
-        self.collector = Collector(world, self.control_clock, self.intake, POLICY, self._tell, self._absent)
+        self.policy = SCALING[self.placement.wanted] if scaled else HEALING
+        self.collector = Collector(world, self.control_clock, self.intake, self.policy, self._tell, self._absent)
         self.wire = Wire(world, self.conditions, self.collector)
         self.spools: dict[str, Spool] = {}
         self.reporters: dict[str, Reporter] = {}
@@ -117,8 +97,12 @@ class LoopHistory(HomeLink):
             node.link = rng.choice([1, 2])
             world.after(rng.random() * 0.3, node.start)
         self.faults.plan(begin=world.time + 0.1, end=world.time + FAULTS_S)
+        if self.load is not None:
+            self.load.plan(begin=world.time + 1.0, end=world.time + FAULTS_S - 5.0)
         world.run(world.time + FAULTS_S)
         self.faults.end()
+        if self.load is not None:
+            self.load.end()
         deadline = world.time + PEACE_S
         while (missing := self.watch.converged()) is not None:
             if world.time >= deadline:
@@ -131,7 +115,7 @@ class LoopHistory(HomeLink):
 
     def start_loop(self) -> None:
         if not self.collector.listening:
-            self.dispatcher = Dispatching(self.world, self.control_clock, self.journal, POLICY, self.placement.inventory, self._react)
+            self.dispatcher = Dispatching(self.world, self.control_clock, self.journal, self.policy, self.placement.inventory, self._react)
             self.collector.start()
 
     def kill_loop(self) -> None:
@@ -170,7 +154,7 @@ class LoopHistory(HomeLink):
             self.wire,
             name="ha-b",
             function="ha-b",
-            core=lambda author: HomeAgentBackend(author, 1e9, HEARTBEAT_S),
+            core=lambda author: HomeAgentBackend(author, NEVER_S, HEARTBEAT_S),
         )
 
     def _backend_ended(self) -> None:
@@ -197,7 +181,8 @@ class LoopHistory(HomeLink):
             self.wire,
             name=host.name,
             function="ha-pp",
-            core=lambda author: PacketProcessor(author, f"region-{host.name}", 1e9, HEARTBEAT_S),
+            core=lambda author: PacketProcessor(author, f"region-{host.name}", MEASURE_S if self.load else NEVER_S, HEARTBEAT_S),
+            measure=Meter(self.load, host).read if self.load else None,
         )
         self._observe(host, reporter, None)
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from closedloop_loop.analytics import engine
 from closedloop_loop.clock import Instant
+from closedloop_loop.intake.pipeline import STATE_INTERVAL_S
 from closedloop_loop.onset import request_id
 from closedloop_loop.operations.model import Operation, State
 from closedloop_loop.policy.model import Policy
 from closedloop_loop.records import Rejected, from_event
 
-from tests.simulation.closed_loop.playbook import Effect
+from tests.simulation.closed_loop.policies import FAULT_LOOP, MAX_INSTANCES
+from tests.simulation.closed_loop.tasks import Effect
 from tests.simulation.invariants import Broken, Watch
+
+LATE_S = 3 * STATE_INTERVAL_S
+"""An event that was taken in so long ago is finished, though new ones never cease."""
 
 if TYPE_CHECKING:
     from tests.simulation.closed_loop.history import LoopHistory
@@ -42,6 +48,20 @@ class LoopWatch(Watch):
         self._loop.seen[f"stage {effect.what}"] += 1
         self._effects.add(effect)
 
+    def changed(self, effect: Effect) -> None:
+        """There are never more VF modules than there may be, and none is taken away that leaves too few."""
+        placement = self._loop.placement
+        if placement.instances > MAX_INSTANCES or (effect.what == "leave" and placement.instances < placement.wanted):
+            raise Broken(f"{sorted(placement.present)} are placed: from {placement.wanted} to {MAX_INSTANCES} there may be")
+
+    def moves(self, bindings: list[dict[str, Any]], orders: list[dict[str, Any]]) -> None:
+        """Every binding is one HA-PP's, and moves once, from there."""
+        owners = {row["home_address"]: row["owner"] for row in bindings}
+        moved = Counter((home, order["name"]) for order in orders for home in order["home_addresses"])
+        if len(owners) != len(bindings) or any(count > 1 or owners[home] != name for (home, name), count in moved.items()):
+            raise Broken(f"moves {orders} of {bindings}")
+        self._loop.seen["mobile nodes asked to move"] += len(moved)
+
     def finished(self, operation: Operation) -> None:
         """No operation succeeds twice, and none does anything afterwards."""
         if operation.state is State.SUCCEEDED:
@@ -55,7 +75,7 @@ class LoopWatch(Watch):
         """Service is back, redundancy is restored, every operation has ended, every onset is abated, every event was delivered."""
         loop = self._loop
         placement = loop.placement
-        if len(placement.present) != placement.wanted:
+        if len(placement.present) < placement.wanted or (loop.load is None and len(placement.present) > placement.wanted):
             return f"{sorted(placement.present)} are placed, there should be {placement.wanted}"
         for host in loop.hosts:
             if host.listening and host.name not in placement.present:
@@ -66,7 +86,8 @@ class LoopWatch(Watch):
         still = [operation for operation in loop.operations.operations.values() if operation.open]
         if still:
             return f"operation {still[0].number} is {still[0].state}: {still[0].reason}, {still[0].message}"
-        if loop.collector.process is None or loop.collector.process.core.backlog:
+        took, since = loop.collector.took, loop.world.time - LATE_S
+        if loop.collector.process is None or any(took.get(number, 0.0) < since for number in loop.intake.events):
             return "the collector has a backlog"
         lasting = loop.collector.analytics.open()
         if lasting:
@@ -74,12 +95,16 @@ class LoopWatch(Watch):
         unabated = [operation for operation in loop.operations.operations.values() if operation.abated_us is None]
         if unabated:
             return f"operation {unabated[0].number} was not told that its onset is abated"
-        agents = {view.name: view.state for view in loop.backend.home_agents() or []}
+        views = loop.backend.home_agents() or []
+        agents = {view.name: view.state for view in views}
         if not agents.keys() <= placement.present.keys():
             return f"HA-B lists {sorted(agents)}, placed are {sorted(placement.present)}"
         ready = [name for name, state in agents.items() if state == "ready"]
-        if len(ready) < placement.wanted:
+        if len(ready) < len(placement.present):
             return f"only {ready} are ready"
+        bound = len(loop.backend.bound() or [])
+        if sum(view.bindings for view in views) != bound:
+            return f"HA-B counts {[(view.name, view.bindings) for view in views]} of {bound} bindings"
         return super().converged()
 
     def nothing_lost(self) -> None:
@@ -88,9 +113,11 @@ class LoopWatch(Watch):
         took = loop.collector.took
         records = [(took[number], from_event(msgspec.json.decode(body))) for number, body in sorted(loop.intake.bodies.items())]
         faults = [(at, record) for at, record in records if not isinstance(record, Rejected)]
-        (of_faults,) = (found for found in loop.collector.policy.loops if found.condition.__class__.__name__ == "Fault")
+        of_faults = loop.policy.loop(FAULT_LOOP)
+        assert of_faults is not None
         alone = engine.Analytics(Policy(version=1, loops=[of_faults]), Instant(0.0, 0.0))
         causes = set()
+        self._frequency()
         for at, fault in faults:
             causes.add(request_id(of_faults.name, fault.source, fault.identity))
             for onset in alone.handle(fault, Instant(at, at)):
@@ -104,6 +131,21 @@ class LoopWatch(Watch):
             loop.seen[f"operation {before} -> {after}"] += 1
         for operation in loop.operations.operations.values():
             loop.seen[f"operation ended {operation.state}"] += 1
+            loop.seen[f"action {operation.action or 'none'}"] += 1
+            if operation.guard is not None:
+                loop.seen[f"denied by {operation.guard}"] += 1
             loop.seen["operations resumed"] += operation.resumptions > 0
         for verdict, count in loop.collector.answers.items():
             loop.seen[f"intake {verdict}"] += count
+
+    def _frequency(self) -> None:
+        """No loop has begun more operations than it may; where the wall clock was stepped nobody can say."""
+        if self._loop.control_clock.offset:
+            return
+        for rules in self._loop.policy.loops:
+            operations = self._loop.operations.operations.values()
+            begun = sorted(one.started_us for one in operations if one.loop == rules.name and one.started_us is not None)
+            for rule in rules.guards.frequency:
+                pairs = zip(begun, begun[rule.operations :], strict=False)
+                if any(last - first < rule.within_s * 1e6 for first, last in pairs):
+                    raise Broken(f"{rules.name} has begun operations at {begun}, at most {rule.operations} in {rule.within_s} s may be")

@@ -7,17 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+from closedloop_loop.policy import placement
 from closedloop_loop.policy.inventory import Inventory, Module, Region
 
 from tests.simulation.packet_processor import Host
 from tests.simulation.world import World
 
 sys.path.append(str(Path(__file__).resolve().parents[3] / "collections"))
-from ansible_collections.closedloop.mobility.plugins.plugin_utils import failover  # after the path
+from ansible_collections.closedloop.mobility.plugins.plugin_utils import balance, failover, scaling  # after the path
 
 REGIONS: Final = {"a": {}, "b": {}, "c": {}}
 
-plan: Final = failover.plan
+failover_plan: Final = failover.plan
+scale_out_plan: Final = scaling.scale_out_plan
+scale_in_plan: Final = scaling.scale_in_plan
+balance_plan: Final = balance.balance_plan
 
 
 class Placement:
@@ -40,7 +45,7 @@ class Placement:
 
     @property
     def wanted(self) -> int:
-        """How many VF modules there should be."""
+        """How many VF modules there should be, where nothing is scaled."""
         return 2 if self.redundancy == "standby" else 1
 
     def place(self, module: dict[str, Any], **changes: Any) -> None:
@@ -53,6 +58,8 @@ class Placement:
             "address": "",
             "home_link_address": "",
             "state": "present",
+            "replaces": "",
+            "relieves": "",
             **changes,
         }
         host = self.hosts.get(name)
@@ -63,8 +70,25 @@ class Placement:
 
     def remove(self, name: str) -> None:
         """Stop what runs, and record that it was replaced."""
-        self.files[name] = {**self.files[name], "state": "replaced", "replaces": ""}
+        self.files[name] = {**self.files[name], "state": "replaced", "replaces": "", "relieves": ""}
         self.hosts[name].stop()
+
+    def leave(self, name: str) -> None:
+        """Record that it is about to go for good, and stop it."""
+        self.files[name] = {**self.files[name], "state": "leaving", "replaces": "", "relieves": ""}
+        self.hosts[name].stop()
+
+    def gone(self, name: str) -> None:
+        """Nothing is left of it, but that one was declared."""
+        if any(module["name"] == name for module in self.declared):
+            self.files[name] = {**self.files[name], "state": "removed"}
+        else:
+            del self.files[name]
+
+    @property
+    def instances(self) -> int:
+        """VF modules, one that is being replaced and its successors counted as one."""
+        return len({entry["replaces"] or name for name, entry in self.present.items()})
 
     def restart(self, name: str) -> None:
         """A supervisor starts a process that ended."""
@@ -72,7 +96,12 @@ class Placement:
 
     def inventory(self) -> Inventory:
         """As the event source reads it."""
-        modules = [Module(name=name, region=entry["region"]) for name, entry in self.present.items()]
+        records = {name: msgspec.convert(entry, placement.Record) for name, entry in self.files.items()}
+        modules = [
+            Module(name=record.name, region=record.region, state=placement.module_state(record, records))
+            for record in records.values()
+            if record.state in placement.THERE
+        ]
         return Inventory(regions=[Region(name=name, capacity=2) for name in REGIONS], modules=modules)
 
     def _start(self, name: str) -> None:

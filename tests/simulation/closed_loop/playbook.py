@@ -1,14 +1,12 @@
-"""An actor: the reaction playbook `failover` as a process that may be killed or held up between any two of its tasks.
+"""An actor: a reaction playbook as a process that may be killed or held up between any two of its tasks.
 
-Its plan is the collection's own (plugin_utils/failover.py). A keeper watches it and tells the journal when it has died, unless that one is
-killed too; then the lease ends by itself. The keeper also kills it when the journal has given the operation to another.
+A keeper watches it and tells the journal when it has died, unless that one is killed too; then the lease ends by itself. The keeper also
+kills it when the journal has given the operation to another.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Generator, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Generator, Iterator
 
 from ansible.errors import AnsibleFilterError
 from closedloop_loop.clock import Instant
@@ -16,42 +14,16 @@ from closedloop_loop.operations.journal import Journal
 from closedloop_loop.operations.keeper import RENEW_S, RETRY_S
 from closedloop_loop.operations.model import Operation, Refused
 from closedloop_loop.operations.store.interface import StoreError
-from closedloop_nf.ha_b import commands
 
 from tests.simulation.backend import Backend
 from tests.simulation.closed_loop.dispatching import LoopClock
-from tests.simulation.closed_loop.placement import REGIONS, Placement, plan
+from tests.simulation.closed_loop.placement import Placement
+from tests.simulation.closed_loop.reactions import REACTIONS
+from tests.simulation.closed_loop.tasks import Failed, Fenced, Tasks, Watcher
 from tests.simulation.world import World
 
 LEASE_S = 3.0
 KEEPER_S = 0.01
-POLL_S = 0.2
-PATIENCE_S = 12.0
-"""For what has to come true at HA-B."""
-
-
-class Failed(Exception):
-    """A task of the play has failed."""
-
-
-class Fenced(Exception):
-    """The journal refused: another actor has taken over. The play fails and changes nothing any more."""
-
-
-class Effect(NamedTuple):
-    """Something an actor has done to the world."""
-
-    request_id: str
-    token: int
-    what: str
-
-
-class Watcher(Protocol):
-    """Who looks at what actors do."""
-
-    def acted(self, effect: Effect) -> None: ...
-
-    def finished(self, operation: Operation) -> None: ...
 
 
 class Playbook:
@@ -160,9 +132,10 @@ class Playbook:
             return
         self.token = claimed.token
         self.world.after(RENEW_S, self._keep)
+        tasks = Tasks(self.world, self.clock, self.journal, self._backend, self._placement, self._watcher, claimed, self.name)
         try:
-            yield from self._failover(claimed)
-        except Failed as failure:
+            yield from REACTIONS[claimed.action](tasks)
+        except (Failed, AnsibleFilterError) as failure:
             self._finish(False, str(failure))
             return
         self._finish(True, "")
@@ -174,113 +147,3 @@ class Playbook:
             raise Fenced(answer.reason)
         self.world.note(f"{self.name}: {'succeeded' if succeeded else 'failed'} {message}")
         self._watcher.finished(answer)
-
-    # --- failover.yml ------------------------------------------------------------------------------------------------
-
-    def _failover(self, operation: Operation) -> Generator[float]:
-        failed, placement = operation.target, self._placement
-        yield self._task()
-        seen = self._seen()
-        try:
-            planned = plan(
-                placement.declared, placement.files, list(seen.values()), REGIONS, placement.redundancy, failed, operation.region or ""
-            )
-        except AnsibleFilterError as error:
-            raise Failed(str(error)) from None
-        if not planned:
-            if failed not in placement.present:
-                yield from self._order("forget", commands.Forget(failed))
-            return
-        self.world.note(f"{self.name} plans {planned}")
-        successor, standby = planned["successor"], planned["standby"]
-        yield self._task()
-        if planned["deploy"]:
-            self._act("deploy", lambda: placement.place(successor, replaces=failed))
-            yield self._task()
-        if planned["ordered"]:
-            yield from self._until(
-                f"{successor['name']} is not ready", lambda seen: seen.get(successor["name"], {}).get("state") == "ready"
-            )
-            yield from self._order("hand over", commands.Promote(successor["name"], planned["owner"]))
-        if planned["awaited"]:
-            yield from self._until(f"{successor['name']} does not serve", lambda seen: _serves(seen.get(successor["name"], {})))
-        self._reach("function_ready")
-        yield self._task()
-        yield from self._until(f"{failed} has bindings", lambda seen: not seen.get(failed, {}).get("bindings"))
-        self._act("remove", lambda: placement.remove(failed))
-        yield self._task()
-        yield from self._order("forget", commands.Forget(failed))
-        if standby:
-            self._act("standby", lambda: placement.place(standby))
-            yield self._task()
-            yield from self._until(f"{standby['name']} is not ready", lambda seen: seen.get(standby["name"], {}).get("state") == "ready")
-        if planned["abandoned"]:
-            self._act("abandon", lambda: placement.remove(planned["abandoned"]))
-            yield self._task()
-            yield from self._order("forget", commands.Forget(planned["abandoned"]))
-        if planned["deploy"]:
-            self._act("placed", lambda: placement.place(successor))
-
-    def _task(self) -> float:
-        return 0.01 + self.world.rng.random() * 0.1
-
-    def _act(self, what: str, effect: Callable[[], None]) -> None:
-        """Change the world. A task asks nobody whether it may: it is the keeper that ends a late actor."""
-        assert self.token is not None
-        self.world.note(f"{self.name}: {what}")
-        self._watcher.acted(Effect(self._operation.request_id, self.token, what))
-        effect()
-
-    def _reach(self, stage: str) -> None:
-        """What comes next cannot be taken back; a late actor is refused."""
-        assert self.token is not None
-        answer = self.journal.stage(self._operation.request_id, self.token, stage, self.now)
-        if isinstance(answer, Refused):
-            raise Fenced(answer.reason)
-
-    def _seen(self) -> dict[str, dict[str, Any]]:
-        listed = self._backend.home_agents()
-        if listed is None:
-            raise Failed("HA-B does not answer")
-        return {
-            view.name: {
-                "name": view.name,
-                "state": view.state,
-                "serving": view.serving,
-                "role": view.role,
-                "bindings": view.bindings,
-                "proof": view.proof,
-            }
-            for view in listed
-        }
-
-    def _until(self, problem: str, true: Callable[[dict[str, dict[str, Any]]], bool]) -> Generator[float]:
-        """Poll HA-B, which may be away for a while."""
-        until = self.world.time + PATIENCE_S
-        while True:
-            listed = self._backend.home_agents()
-            if listed is not None and true(self._seen()):
-                return
-            if self.world.time >= until:
-                raise Failed(problem)
-            yield POLL_S
-
-    def _order(self, what: str, command: commands.Command) -> Generator[float]:
-        """A command of HA-B's API, again until it is done: it may be too early, and HA-B may be away."""
-        until = self.world.time + PATIENCE_S
-        while True:
-            answers: list[Any] = []
-            self._act(what, functools.partial(self._backend.ask, command, answers.append))
-            began = self.world.time
-            while not answers and self.world.time < began + 2:
-                yield POLL_S / 4
-            answer = answers[0] if answers else None
-            if answer is not None and answer.problem in ("", "not_found"):
-                return
-            if self.world.time >= until:
-                raise Failed(f"{what}: {answer.message if answer is not None else 'HA-B does not answer'}")
-            yield POLL_S
-
-
-def _serves(agent: dict[str, Any]) -> bool:
-    return agent.get("state") == "ready" and agent.get("role") == "active"

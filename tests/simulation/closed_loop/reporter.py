@@ -9,7 +9,8 @@ from typing import Protocol
 import msgspec
 from closedloop_nf.ves.author import Author, Memory, Written
 from closedloop_nf.ves.delivery import Delivery, Verdict
-from closedloop_nf.ves.schedule import Action, Begin, Emit, End, Reporting
+from closedloop_nf.ves.measurement import Reading
+from closedloop_nf.ves.schedule import Action, Begin, Emit, End, Measure, Reporting
 from closedloop_nf.ves.spool import Left
 
 from tests.simulation.process import Process
@@ -51,8 +52,19 @@ class Reporter:
     """Lives as long as its function's process."""
 
     def __init__(
-        self, world: World, clock: Clock, spool: Spool, wire: Wire, *, name: str, function: str, core: Callable[[Author], Reporting]
+        self,
+        world: World,
+        clock: Clock,
+        spool: Spool,
+        wire: Wire,
+        *,
+        name: str,
+        function: str,
+        core: Callable[[Author], Reporting],
+        measure: Callable[[], Reading] | None = None,
     ) -> None:
+        """measure: where it does."""
+        self._measure = measure
         self._world, self._clock, self._spool, self._wire, self._name = world, clock, spool, wire, name
         left = spool.load()
         self._author = Author(name, function, left.memory, max(left.number, int(clock.now().wall * 1_000_000)))
@@ -91,6 +103,8 @@ class Reporter:
             if not self._staged:
                 self._world.after(0, self._flush)
             self._staged += action.events
+        elif isinstance(action, Measure) and self._measure is not None:
+            self._world.after(0.002, lambda: self.feed(self._measure()) if self.alive else None)
 
     # --- disk --------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,8 @@ from closedloop_loop.policy.load import load_inventory
 MAX_OCTETS: Final = 65_536
 MAX_RECORDS: Final = 100_000
 SUFFIX: Final = ".json"
+THERE: Final = ("present", "leaving")
+"""States of a record whose VF module is there; a record of the others hides the module of that name in the inventory file."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +31,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     name: Name
     region: Name
     state: Literal["present", "leaving", "replaced", "removed"]
-    """Only the first two are there. A record of the others hides the module of that name in the inventory file."""
     replaces: Annotated[str, msgspec.Meta(max_length=128)] = ""
     """The module that it is about to take over from; empty when it has."""
     relieves: Annotated[str, msgspec.Meta(max_length=128)] = ""
@@ -54,13 +55,14 @@ def world(inventory: str | Path | None, placement: str | Path | None) -> Invento
     groups = {module.name: module.group for module in declared.modules}
     modules = [module for module in declared.modules if module.name not in records]
     for record in records.values():
-        if record.state in ("present", "leaving"):
+        if record.state in THERE:
             group = record.group or groups.get(record.name, "default")
-            modules.append(Module(name=record.name, region=record.region, state=_state(record, records), group=group))
+            modules.append(Module(name=record.name, region=record.region, state=module_state(record, records), group=group))
     return msgspec.structs.replace(declared, modules=modules)
 
 
-def _state(record: Record, records: dict[str, Record]) -> ModuleState:
+def module_state(record: Record, records: dict[str, Record]) -> ModuleState:
+    """Of one that is there."""
     if record.state == "leaving":
         return "draining"
     replaced = records.get(record.replaces)
