@@ -62,8 +62,9 @@ def plan(
         made = successor(gone, target, declared, placement, "standby")
         return {**common, "successor": made, "deploy": True, "awaited": _awaited(gone, made, seen), "standby": {}}
     target = region or _other_region(standby["region"], regions)
-    others = sum(name != gone for name in present)
-    wanted = redundancy == "standby" and others < len(declared)
+    others = [name for name in present if name != gone]
+    spare = [name for name in others if name != standby["name"] and seen.get(name, {}).get("role", "standby") != "active"]
+    wanted = redundancy == "standby" and (len(others) < len(declared) or not spare)
     following = _next_standby(gone, target, declared, placement) if wanted else {}
     return {**common, "successor": standby, "deploy": False, "awaited": _awaited(gone, standby, seen), "standby": following}
 

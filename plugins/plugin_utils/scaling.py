@@ -52,7 +52,8 @@ def scale_out_plan(
     moves = balance_plan(bindings, [*others, {"name": added["name"], "state": "ready", "role": "active", "draining": False}])
     if not overloaded and not begun and not moves:
         return {}
-    left = [name for name in standbys if name != added["name"]]
+    # One that is lost is a standby too: its own failover puts another one in its place.
+    left = [name for name in present if name != added["name"] and seen.get(name, {}).get("role", "standby") != "active"]
     following: Module = {}
     if redundancy == "standby" and not left:
         placed = _without_replacements({**placement, added["name"]: {**added, "state": "present"}})

@@ -56,6 +56,8 @@ class LoopFaults:
         history.world.note("--- peace ---")
         history.conditions.calm()
         history.wire.cut.clear()
+        for host in history.hosts:  # a mobile node can move only between HA-PPs whose clocks are near each other (RFC 4285)
+            host.clock.offset = 0.0
         history.intake.full = history.operations.full = history.backend.disk_full = False
         for spool in history.spools.values():
             spool.full = False
