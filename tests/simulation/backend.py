@@ -169,7 +169,7 @@ class Backend:
     def _command(self, command: commands.Command) -> None:
         if self.process is not None and self.process.alive:
             self._request += 1
-            self.world.note(f"operator: {command}")
+            self.world.note("operator:", command)
             self.process.feed(inputs.Request(self._request, command))
 
     def _apply(self, process: Process, action: actions.Action) -> None:
@@ -191,7 +191,7 @@ class Backend:
             case actions.Probe():
                 self._probe(process, action)
             case actions.Notify():
-                self.world.note(f"ha-b: {action.kind} {action.name} {action.details}")
+                self.world.note("ha-b:", action.kind, action.name, action.details)
                 self.notified(action)
             case actions.Reply():
                 self.world.note(f"ha-b answers the operator: {action.problem or 'done'} {action.message}")

@@ -160,4 +160,4 @@ class Node:
             case actions.DropCareOfAddresses() | actions.AnnounceHome() | actions.Stopped():
                 pass
             case actions.Emit():
-                self.world.note(f"{self.name} {action.event} {action.fields}")
+                self.world.note(self.name, action.event, action.fields)

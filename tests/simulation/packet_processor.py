@@ -196,7 +196,7 @@ class Host:
                     self.stream = None
                     self.world.after(0, process.feed, events.LinkClosed())
             case events.Log():
-                self.world.note(f"{self.name} {action.event} {action.fields}")
+                self.world.note(self.name, action.event, action.fields)
             case events.Finished():
                 self.kernel.lease_until = 0.0
 

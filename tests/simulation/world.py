@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 from closedloop_nf.runtime.clock import Instant
@@ -37,14 +37,16 @@ class World:
     def at(self, time: float, call: Callable[..., None], *args: Any) -> None:
         """Call at a true time; ties keep the order in which they were asked for."""
         self._order += 1
-        heapq.heappush(self._queue, (time if time > self.time else self.time, self._order, call, args))
+        heappush(self._queue, (time if time > self.time else self.time, self._order, call, args))
 
     def after(self, delay: float, call: Callable[..., None], *args: Any) -> None:
-        self.at(self.time + delay, call, *args)
+        """Call in so many seconds, none of them negative."""
+        self._order += 1
+        heappush(self._queue, (self.time + delay, self._order, call, args))
 
     def run(self, until: float) -> None:
         """Run events up to a true time, checking the invariants after each that could break one."""
-        queue, pop = self._queue, heapq.heappop
+        queue, pop = self._queue, heappop
         steps = self.steps
         while queue and queue[0][0] <= until:
             self.time, _, call, args = pop(queue)
@@ -58,10 +60,10 @@ class World:
         self.steps = steps
         self.time = until
 
-    def note(self, text: str) -> None:
-        """One line of the history, kept only when it is replayed for reading."""
+    def note(self, *words: object) -> None:
+        """One line of the history, kept only when it is replayed for reading; what is costly to write out is given as it is."""
         if self.trace is not None:
-            self.trace.append(f"{self.time - 1000:9.4f} {text}")
+            self.trace.append(f"{self.time - 1000:9.4f} {' '.join(map(str, words))}")
 
 
 class Clock:

@@ -15,14 +15,15 @@ from closedloop_loop.policy.inventory import Inventory
 from closedloop_loop.policy.model import Policy
 
 from tests.simulation.process import Process
-from tests.simulation.world import Clock, World
+from tests.simulation.world import WALL_AT_START, Clock, World
 
 
 class LoopClock(Clock):
     """A node's clocks as the loop's cores want them."""
 
     def now(self) -> Instant:  # type: ignore[override] # the same two readings, with the loop's units
-        return Instant(*super().now())
+        time = self._world.time
+        return Instant(time, WALL_AT_START + time + self.offset)
 
 
 class Dispatching:

@@ -75,8 +75,7 @@ class Tasks:
         return 0.01 + self._world.rng.random() * 0.1
 
     def plans(self, planned: Any) -> None:
-        if self._world.trace is not None:
-            self._world.note(f"{self._name} plans {planned}")
+        self._world.note(self._name, "plans", planned)
 
     def act(self, what: str, effect: Callable[[], None]) -> None:
         """Change the world. A task asks nobody whether it may: it is the keeper that ends a late actor."""

@@ -61,6 +61,15 @@ def test_a_lost_standby_is_made_anew_and_the_serving_one_stays() -> None:
     assert (plan["failed"], plan["deploy"], plan["successor"]["name"], plan["standby"]["name"]) == ("ha-pp-b", False, "ha-pp-a", "ha-pp-b")
 
 
+def test_there_is_a_standby_again_also_where_more_serve_than_were_declared() -> None:
+    placement = {**BOTH, "ha-pp-c": {**B, "name": "ha-pp-c", "state": "present"}}
+    lost, ready = (
+        _seen("ha-pp-a", "stopped", "standby", serving=False),
+        [_seen("ha-pp-b", "ready", "active"), _seen("ha-pp-c", "ready", "active")],
+    )
+    assert _plan(placement, [lost, *ready], "standby", failed="ha-pp-a")["standby"]["name"] == "ha-pp-a"
+
+
 def test_the_one_that_serves_comes_first_where_two_have_failed() -> None:
     plan = _plan(BOTH, [_seen("ha-pp-a", "lost", "standby"), _seen("ha-pp-b", "lost", "active")], "standby")
     assert plan["failed"] == "ha-pp-b"

@@ -65,6 +65,12 @@ def test_a_waiting_standby_serves_at_once_and_there_is_another_one_afterwards() 
     assert plan["moves"] == MOVE
 
 
+def test_a_standby_that_is_lost_is_made_anew_by_its_own_failover() -> None:
+    """One VF module more is what a scale-out may lead to."""
+    plan = out(present(A, B), [seen("ha-pp-a"), seen("ha-pp-b", "standby", "lost")], HEAVY, "standby", overloaded="ha-pp-a")
+    assert (plan["added"]["name"], plan["deploy"], plan["standby"]) == ("ha-pp-region-c-1", True, {})
+
+
 def test_a_standby_that_a_killed_run_has_activated_is_not_deployed_again_as_another_one() -> None:
     begun = {**present(A), **present(B, relieves="ha-pp-a")}
     before = out(begun, [seen("ha-pp-a"), seen("ha-pp-b", "standby")], HEAVY, "standby")
