@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 from closedloop_loop.analytics import engine
 from closedloop_loop.intake import events
-from closedloop_loop.intake.pipeline import STATE_INTERVAL_S, TAKE
+from closedloop_loop.intake.pipeline import LOOK_S, STATE_INTERVAL_S, TAKE
 from closedloop_loop.journal.core import JournalCore, Limits
 from closedloop_loop.journal.messages import (
     Action,
@@ -47,7 +47,7 @@ class Collector:
         disk: JournalDisk,
         policy: Policy,
         tell: Callable[[list[Onset], Callable[[], None]], None],
-        absent: Callable[[], list[str]],
+        placed: Callable[[str], bool],
     ) -> None:
         self.world, self.clock, self.disk, self.policy = world, clock, disk, policy
         self.limits = Limits(
@@ -56,14 +56,14 @@ class Collector:
         self.process: Process | None = None
         self.analytics: engine.Analytics
         self.answers: dict[str, int] = {}
-        self._tell, self._absent = tell, absent
+        self._tell, self._placed = tell, placed
         self._replies: dict[int, tuple[Callable[[Verdict], None], list[bytes]]] = {}
         self._request = 0
         self._under_way: Commit | None = None
         self.took: dict[int, float] = {}
         """When each event was last given to analytics."""
         self._taken: list[int] = []
-        self._save_at = 0.0
+        self._save_at = self._look_at = 0.0
         self._busy = False
         self._woken: float | None = None
 
@@ -201,8 +201,6 @@ class Collector:
             process.feed(Refill())
         now = self.clock.now()
         due = self.analytics.tick(now)
-        for source in self._absent():
-            due += self.analytics.dismiss(source, now)
         for delivery in deliveries:
             record = from_event(msgspec.json.decode(delivery.body))
             if not isinstance(record, Rejected):
@@ -211,6 +209,11 @@ class Collector:
                 raise Broken(f"analytics cannot read an event of a function: {record.reason}")
             self._taken.append(delivery.id)
             self.took[delivery.id] = self.world.time
+        if deliveries and self.world.time >= self._look_at:
+            self._look_at = self.world.time + LOOK_S
+            for module in self.analytics.modules():
+                if not self._placed(module):
+                    due += self.analytics.dismiss(module, now)
         if due:
             self._turn(process, due)
             return

@@ -48,9 +48,6 @@ class Dispatching:
     def kill(self) -> None:
         self._process.kill()
 
-    def absent(self) -> list[str]:
-        return self._process.core.absent  # type: ignore[no-any-return] # the process runs any core
-
     def take(self, onsets: list[Onset], durable: Callable[[], None]) -> None:
         """`durable` is called when all are in the journal."""
         self._takers.extend([_nothing] * (len(onsets) - 1) + [durable])

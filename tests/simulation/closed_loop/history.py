@@ -72,7 +72,7 @@ class LoopHistory(HomeLink):
         self.intake, self.operations = JournalDisk(), OperationsDisk()
         self.journal = Journal(self.operations, LEASE_S)
         self.policy = SCALING[self.placement.wanted] if scaled else HEALING
-        self.collector = Collector(world, self.control_clock, self.intake, self.policy, self._tell, self._absent)
+        self.collector = Collector(world, self.control_clock, self.intake, self.policy, self._tell, self.placement.placed)
         self.wire = Wire(world, self.conditions, self.collector)
         self.spools: dict[str, Spool] = {}
         self.reporters: dict[str, Reporter] = {}
@@ -96,7 +96,7 @@ class LoopHistory(HomeLink):
         for node in self.nodes:
             node.link = rng.choice([1, 2])
             world.after(rng.random() * 0.3, node.start)
-        self.faults.plan(begin=world.time + 0.1, end=world.time + FAULTS_S)
+        self.faults.plan(begin=world.time + 0.5, end=world.time + FAULTS_S)
         if self.load is not None:
             self.load.plan(begin=world.time + 1.0, end=world.time + FAULTS_S - 5.0)
         world.run(world.time + FAULTS_S)
@@ -129,9 +129,6 @@ class LoopHistory(HomeLink):
             self.world.note(f"{onset.status} {onset.name} {onset.target} {onset.request_id[:8]}")
             self.seen[f"{onset.name} {onset.status}"] += 1
         self.dispatcher.take(onsets, told)
-
-    def _absent(self) -> list[str]:
-        return [] if self.dispatcher is None else self.dispatcher.absent()
 
     def _react(self, operation: Operation) -> None:
         """The rulebook runs the playbook."""

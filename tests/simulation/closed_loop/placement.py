@@ -85,6 +85,9 @@ class Placement:
         else:
             del self.files[name]
 
+    def placed(self, name: str) -> bool:
+        return self.files.get(name, {}).get("state") in placement.THERE
+
     @property
     def instances(self) -> int:
         """VF modules, one that is being replaced and its successors counted as one."""

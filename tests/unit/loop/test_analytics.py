@@ -198,7 +198,7 @@ def test_what_is_nowhere_to_be_found_is_abated_and_forgotten(condition: dict[str
     watch.until(5)
     assert [status for _, status, _ in watch.told] == ["ONSET"]
     watch.analytics.fleeting = False
-    target = watch.onsets[0].target
+    (target,) = watch.analytics.modules()
     assert [message.status for message in watch.analytics.dismiss(target, at(6))] == ["ABATED"]
     assert watch.analytics.fleeting
     assert watch.analytics.open() == watch.analytics.dismiss(target, at(7)) == []

@@ -293,13 +293,11 @@ def test_whatever_happens_every_onset_ends_and_nothing_runs_twice(seed: int) -> 
     assert len(done) == len(set(done))
 
 
-def test_of_what_is_nowhere_to_be_found_it_says_so_until_the_onset_has_ended() -> None:
+def test_about_what_is_not_placed_nothing_goes_out() -> None:
     bench = Bench()
     bench.feed(Arrived([onset(1, target="nowhere"), onset(2)]))
-    assert bench.core.absent == ["nowhere"]
     assert [known.target for known in bench.handed] == ["ha-pp-a"]
     bench.feed(Arrived([onset(1, target="nowhere", status="ABATED")]))
-    assert bench.core.absent == []
     closed = bench.journal.get(onset(1, target="nowhere").request_id)
     assert closed is not None
     assert (closed.state, closed.guard) == (State.CANCELLED, "target")

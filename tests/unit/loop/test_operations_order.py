@@ -138,3 +138,21 @@ def test_an_attempt_that_has_removed_its_target_is_followed_by_another() -> None
     again = operation(book.submit(rules(), message, Inventory(regions=WORLD.regions), at(6)))
     assert (again.state, again.group) == (State.PENDING, "east")
     assert operation(book.claim(message.request_id, "two", at(6))).attempt == 2
+
+
+def test_what_heals_comes_before_what_scales_and_has_not_begun_or_waits_for_its_next_attempt() -> None:
+    book = journal()
+    scaling = rules(action="scale_in", guards={"min_instances": 0}, retries=5)
+    first, second, failed = (onset(number, target=target) for number, target in ((1, "ha-pp-a"), (2, "ha-pp-b"), (3, "t1")))
+    for rule, message in ((scaling, first), (scaling, second), (rules(), failed)):
+        operation(book.submit(rule, message, WORLD, at(0)))
+    assert [waiting.onset.target for waiting in book.due(at(0))] == ["t1"]
+    assert failed.request_id in refused(book.claim(first.request_id, "one", at(0)))
+    healing = operation(book.claim(failed.request_id, "two", at(0)))
+    book.finish(failed.request_id, healing.token, True, "", at(1))
+    operation(book.submit(scaling, first, WORLD, at(1)))
+    book.finish(first.request_id, operation(book.claim(first.request_id, "one", at(1))).token, False, "none else serves", at(2))
+    again = onset(4, target="t2")
+    operation(book.submit(rules(), again, WORLD, at(3)))
+    assert [waiting.onset.target for waiting in book.due(at(3)) if waiting.action == "failover"] == ["t2"]
+    assert operation(book.claim(again.request_id, "two", at(3))).state is State.RUNNING

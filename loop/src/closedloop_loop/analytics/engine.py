@@ -133,8 +133,12 @@ class Analytics:
         """A source has been removed on purpose: it is watched no longer, and its open onsets are abated."""
         return [message for detector in self._detectors.values() for message in detector.forget(source, now)]
 
+    def modules(self) -> list[str]:
+        """VF modules that onsets are about, told and not abated."""
+        return sorted({onset.target for onset in self.open() if onset.target_type == "VF_MODULE"})
+
     def dismiss(self, source: str, now: Instant) -> list[Onset]:
-        """Who decides finds no such source, so what was told of it is abated; what has told that it was removed may have been lost."""
+        """There is no such source, so what was told of it is abated; what told that it was removed may have been lost."""
         told = self.forget(source, now)
         self.fleeting |= bool(told)
         return told

@@ -21,7 +21,6 @@ from closedloop_loop.clock import MICROSECONDS, Instant
 from closedloop_loop.onset import Onset
 from closedloop_loop.operations import schedule
 from closedloop_loop.operations.model import Operation, State
-from closedloop_loop.policy.guards import TARGET
 
 POLL_BUSY_S: Final = 0.1
 """How soon what playbooks have written is seen, while operations wait or run."""
@@ -146,11 +145,6 @@ class Dispatcher:
         if self._under_way is not None:
             return None
         return self._blocked_until if self._arrived else self._look_at
-
-    @property
-    def absent(self) -> list[str]:
-        """Targets of onsets that are denied as there is nothing to act upon."""
-        return [known.target for known in self._opened if known.state is State.DENIED and known.guard == TARGET]
 
     @property
     def waiting(self) -> int:

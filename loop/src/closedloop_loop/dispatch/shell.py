@@ -52,9 +52,10 @@ class DispatcherShell:
         self._feed(Arrived(onsets, accepted_us))
         await asyncio.gather(*durable)
 
-    def absent(self) -> list[str]:
-        """As the core knows it."""
-        return self.core.absent
+    async def absent(self, names: list[str]) -> list[str]:
+        """Those of these VF modules that are not placed; none where the world is not known."""
+        inventory = await asyncio.get_running_loop().run_in_executor(self._thread, self._inventory)
+        return [name for name in names if isinstance(inventory, Inventory) and inventory.module(name) is None]
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -27,10 +27,15 @@ TAKE: Final = 256
 STATE_INTERVAL_S: Final = 1.0
 """How much analytics does again after a crash, at most."""
 
+LOOK_S: Final = 3.0
+"""How often it is looked whether what onsets are about is still there."""
+
 Scalars: TypeAlias = dict[str, str | int | float]
 Put: TypeAlias = Callable[[Scalars], Awaitable[None]]
 Accepted: TypeAlias = Mapping[str, int]
 """When the event was durable that made analytics decide, UNIX microseconds, by request id; not for what time alone decided."""
+Absent: TypeAlias = Callable[[list[str]], Awaitable[list[str]]]
+"""Which of these VF modules are not placed."""
 Tell: TypeAlias = Callable[[list[onsets.Onset], Accepted], Awaitable[None]]
 """Returns when none of the onsets can be lost any more."""
 
@@ -82,14 +87,12 @@ async def hand_on_records(collector: Collector, recorder: Recorder | None, put: 
             collector.journal.finish([delivery.id])
 
 
-async def hand_on_onsets(
-    collector: Collector, recorder: Recorder | None, tell: Tell, policy: Policy, absent: Callable[[], Iterable[str]] = tuple
-) -> None:
+async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: Tell, policy: Policy, absent: Absent | None = None) -> None:
     """What the policy's loops make of the events.
 
     Events are finished when `tell` has returned, together with the state that has taken them in, so that after a crash the same events meet
     the same state and give the same onsets, with the same request ids. What time has a part in is durable before it is told.
-    absent: sources that whoever decides does not find; the next event finds them asked for again.
+    absent: an onset about what is not placed is abated, as nobody may be left who would tell its end.
     """
     begun = now()
     analytics = engine.Analytics(policy, begun)
@@ -101,7 +104,7 @@ async def hand_on_onsets(
             log.warning("analytics begins anew", extra={"problem": str(error)})
     accepted: dict[str, int] = {}
     taken: list[int] = []
-    save_at = begun.mono + STATE_INTERVAL_S
+    save_at, look_at = begun.mono + STATE_INTERVAL_S, begun.mono
     while True:
         if due and analytics.fleeting:
             await collector.journal.keep(taken, analytics.dump(now(), due))
@@ -117,11 +120,11 @@ async def hand_on_onsets(
             async with asyncio.timeout(max(0.0, min(deadlines) - moment.mono) if deadlines else None):
                 deliveries = await collector.journal.take(TAKE)
         except TimeoutError:
-            due = _by_now(analytics, absent)
+            due = analytics.tick(now())
             continue
         await _record(recorder, deliveries)
-        due = _by_now(analytics, absent)
         moment = now()
+        due = analytics.tick(moment)
         for delivery in deliveries:
             record = _record_of(collector, delivery)
             if record is not None:
@@ -131,12 +134,10 @@ async def hand_on_onsets(
                     accepted |= {onset.request_id: delivery.accepted_us for onset in told if onset.status == "ONSET"}
             taken.append(delivery.id)
         collector.metrics.delivered += len(deliveries)
-
-
-def _by_now(analytics: engine.Analytics, absent: Callable[[], Iterable[str]]) -> list[onsets.Onset]:
-    """What is due before anything else happens."""
-    moment = now()
-    return analytics.tick(moment) + [told for source in absent() for told in analytics.dismiss(source, moment)]
+        if absent is not None and moment.mono >= look_at:
+            look_at = moment.mono + LOOK_S
+            for module in await absent(analytics.modules()):
+                due += analytics.dismiss(module, moment)
 
 
 async def _record(recorder: Recorder | None, deliveries: list[Delivery]) -> None:

@@ -69,7 +69,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     request_id: str
     number: int
-    """Order of acceptance; operations of one group run in it."""
+    """Order of acceptance. Operations of one group run in it, failovers first."""
     onset: Onset
     group: str = "default"
     """Of the target, see policy/inventory.py: operations of one group run one after the other."""

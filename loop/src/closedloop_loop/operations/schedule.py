@@ -12,12 +12,18 @@ def together(one: Operation, other: Operation) -> bool:
     return one.request_id != other.request_id and (one.group == other.group or one.target == other.target)
 
 
+def turn(operation: Operation) -> tuple[bool, int]:
+    """The order of those that wait: what heals comes before what scales, else who came first. A scale-in may wait in vain for a home agent
+    that only a failover brings back."""
+    return operation.action != "failover", operation.number
+
+
 def before(opened: Iterable[Operation], operation: Operation) -> Operation | None:
     """The open operation that must end first."""
     for other in opened:
         if not together(other, operation):
             continue
-        if other.state is State.RUNNING or (other.state in (State.PENDING, State.RETRYING) and other.number < operation.number):
+        if other.state is State.RUNNING or (other.state in (State.PENDING, State.RETRYING) and turn(other) < turn(operation)):
             return other
     return None
 
@@ -35,11 +41,11 @@ def decides_again(operation: Operation, now_us: int) -> bool:
 
 
 def due(opened: Sequence[Operation], now_us: int) -> list[Operation]:
-    """What somebody should take up now: ones that may be claimed, and ones to submit again. `opened` by number."""
+    """What somebody should take up now: ones that may be claimed, and ones to submit again, in the order of their turns."""
     running = [known for known in opened if known.state is State.RUNNING]
     groups, targets = {known.group for known in running}, {known.target for known in running}
     found = []
-    for known in opened:
+    for known in sorted(opened, key=turn):
         free = known.group not in groups and known.target not in targets
         if (known.state is State.PENDING and free and claimable(known, now_us)) or decides_again(known, now_us):
             found.append(known)

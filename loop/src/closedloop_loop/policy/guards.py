@@ -12,8 +12,6 @@ from closedloop_loop.clock import MICROSECONDS
 from closedloop_loop.policy.inventory import Inventory
 from closedloop_loop.policy.model import Blackout, Frequency, Loop
 
-TARGET: Final = "target"
-"""The guard that finds nothing to act upon. Who decides tells analytics so, which abates the onset."""
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -69,7 +67,7 @@ def _target(loop: Loop, target: str, inventory: Inventory, now_us: int) -> Denie
     if inventory.module(target) is not None:
         return None
     reason = "no VF module of this name is placed, so there is nothing to act upon"
-    return Denied(guard=TARGET, reason=reason, until_us=_recheck(loop, now_us))
+    return Denied(guard="target", reason=reason, until_us=_recheck(loop, now_us))
 
 
 def _blocked(loop: Loop, target: str, past: list[Past], now_us: int) -> Denied | None:
