@@ -99,8 +99,7 @@ def simulation() -> list[Check]:
     return [
         pytest("simulation", "tests/simulation"),
         python("-m", "tests.simulation", "--kind", "functions", "--seeds", "20000"),
-        # Seed 15686 of the loop does not hold yet (an onset that is never abated).
-        python("-m", "tests.simulation", "--kind", "loop", "--seeds", "15000"),
+        python("-m", "tests.simulation", "--kind", "loop", "--seeds", "20000"),
     ]
 
 

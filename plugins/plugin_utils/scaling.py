@@ -52,10 +52,10 @@ def scale_out_plan(
     moves = balance_plan(bindings, [*others, {"name": added["name"], "state": "ready", "role": "active", "draining": False}])
     if not overloaded and not begun and not moves:
         return {}
-    # One that is lost is a standby too: its own failover puts another one in its place.
+    # One VF module more is what the guards allow for: a new standby, where one is used up. One that is lost has a failover of its own.
     left = [name for name in present if name != added["name"] and seen.get(name, {}).get("role", "standby") != "active"]
     following: Module = {}
-    if redundancy == "standby" and not left:
+    if redundancy == "standby" and added["role"] == "standby" and not left:
         placed = _without_replacements({**placement, added["name"]: {**added, "state": "present"}})
         following = successor(added["name"], _emptiest(added["region"], _present(placed), regions), declared, placed, "standby")
     return {"overloaded": relieved, "added": added, "deploy": deploy, "standby": following, "moves": moves}

@@ -93,12 +93,6 @@ def test_more_vf_modules_than_there_may_be_are_found(monkeypatch: pytest.MonkeyP
     assert "there may be" in first_broken()
 
 
-def test_a_scale_in_that_was_decided_before_another_had_ended_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each leaves enough, both do not."""
-    monkeypatch.setattr(operations, "_followers", lambda *_: ())
-    assert "there may be" in first_broken() or "not converged" in first_broken()
-
-
 def test_more_operations_than_a_loop_may_begin_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guards, "_frequency", lambda *_: None)
     assert "has begun operations at" in first_broken()

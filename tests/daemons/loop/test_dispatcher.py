@@ -32,10 +32,12 @@ loops:
     action: failover
     guards: {max_instances: 1000}
 """
-INVENTORY = """
-regions: [{name: region-a, capacity: 1000}, {name: region-b, capacity: 1000}]
-modules: [%s]
-""" % ", ".join(f"{{name: ha-pp-{number}, region: elsewhere}}" for number in range(100))
+INVENTORY = json.dumps(
+    {
+        "regions": [{"name": name, "capacity": 1000} for name in ("region-a", "region-b")],
+        "modules": [{"name": f"ha-pp-{number}", "region": "elsewhere"} for number in range(100)],
+    }
+)
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

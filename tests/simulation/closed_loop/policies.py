@@ -38,7 +38,7 @@ def _scaling(least: int) -> list[dict[str, Any]]:
             "name": "home-agent-overload",
             "condition": {"kind": "threshold", "above": 800.0, "clear": 700.0, **_FIGURE},
             "action": "scale_out",
-            "guards": {"max_instances": MAX_INSTANCES, "frequency": [{"operations": 2, "within_s": 15.0, "per": "loop"}], "recheck_s": 3.0},
+            "guards": {"max_instances": MAX_INSTANCES, "frequency": [{"operations": 1, "within_s": 15.0, "per": "loop"}], "recheck_s": 3.0},
             **_LOOP,
         },
         {

@@ -27,6 +27,8 @@ POLL_BUSY_S: Final = 0.1
 POLL_IDLE_S: Final = 1.0
 RETRY_S: Final = 1.0
 """How soon a journal that cannot be used is tried again."""
+SOON_S: Final = 0.001
+"""Not at once: a clock that was set back must not make it spin."""
 CLAIM_WITHIN_S: Final = 5.0
 """An operation that nobody has claimed so long after it was handed on is handed on again."""
 MAX_ONSETS: Final = 64
@@ -155,7 +157,7 @@ class Dispatcher:
         if self._under_way is not None or now.mono < self._blocked_until or not (self._arrived or now.mono >= self._look_at):
             return []
         fresh = [self._arrived[number] for number in range(min(len(self._arrived), MAX_ONSETS))]
-        again = [known.onset for known in self._opened if schedule.decides_again(known, now.wall_us)][:MAX_ONSETS]
+        again = [known.onset for known in self._due_again(now)][:MAX_ONSETS]
         self._under_way = _UnderWay(len(fresh))
         return [Consult([*fresh, *again], schedule.overdue(self._opened, now.wall_us), dict(self._accepted_us))]
 
@@ -175,6 +177,10 @@ class Dispatcher:
         self._look_at = self._next_look(now)
         return actions
 
+    def _due_again(self, now: Instant) -> list[Operation]:
+        """Those whose onsets are to be submitted again."""
+        return [known for known in schedule.due(self._opened, now.wall_us) if schedule.decides_again(known, now.wall_us)]
+
     def _is_to_go(self, known: Operation, now: Instant) -> bool:
         if _key(known) not in self._handed:
             return True
@@ -183,8 +189,10 @@ class Dispatcher:
 
     def _next_look(self, now: Instant) -> float:
         busy = any(known.state in (State.PENDING, State.RUNNING) for known in self._opened)
+        if self._due_again(now):
+            return now.mono + SOON_S
         at = now.mono + (POLL_BUSY_S if busy else POLL_IDLE_S)
         limit_us = schedule.deadline(self._opened)
-        if limit_us is not None:  # not before the next instant: a clock that was set back must not make it spin
-            at = min(at, now.mono + max(0.001, (limit_us - now.wall_us) / MICROSECONDS))
+        if limit_us is not None:
+            at = min(at, now.mono + max(SOON_S, (limit_us - now.wall_us) / MICROSECONDS))
         return at

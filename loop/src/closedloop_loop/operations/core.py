@@ -16,7 +16,7 @@ from closedloop_loop.clock import MICROSECONDS
 from closedloop_loop.names import is_name
 from closedloop_loop.onset import Onset
 from closedloop_loop.operations.model import ACTOR_LOST, NEXT, TIMED_OUT, Operation, Refused, Stage, State, Terms
-from closedloop_loop.operations.schedule import before, claimable, decides_again, together
+from closedloop_loop.operations.schedule import before, claimable, decides_again, together, turn
 from closedloop_loop.policy.decide import Decision, decide
 from closedloop_loop.policy.guards import Denied
 from closedloop_loop.policy.inventory import Inventory, Module, Unreadable
@@ -73,8 +73,8 @@ def submit(
     view: View, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now_us: int, accepted_us: int | None = None
 ) -> Step:
     """An onset (or its end) has arrived. A new one is decided. One that was denied, that waits for its next attempt, or that was decided
-    before the one that came first had ended, is decided again when that is due; any other stays as it is. No guard denies a further attempt:
-    what is half done is done to its end. Inventory as for `decide`; room that open operations are about to take is taken into account. With
+    before the one that came first had ended, is decided again when that is due; any other stays as it is. No guard denies a further
+    attempt: what is half done is done to its end. Inventory as for `decide`; room that open operations are about to take is taken into account. With
     one that cannot be read the decision waits. accepted_us: when the event behind it was durable, the first stage of a new operation."""
     if onset.status == "ABATED":
         return abate(view, onset, now_us)
@@ -94,8 +94,8 @@ def submit(
     history = [past for past in view.history(loop.name, since_us) if past.request_id != onset.request_id]
     about_to_start = [other for other in others if other.loop == loop.name and other.state is State.PENDING and other.started_us is None]
     if known is not None and known.outdated:  # of those that wait, only what comes before it counts
-        about_to_start = [other for other in about_to_start if other.number < known.number]
-        others = [other for other in others if other.state is State.RUNNING or other.attempt or other.number < known.number]
+        about_to_start = [other for other in about_to_start if turn(other) < turn(known)]
+        others = [other for other in others if other.state is State.RUNNING or other.attempt or turn(other) < turn(known)]
     history += [msgspec.structs.replace(other, started_us=now_us) for other in about_to_start]
     if isinstance(inventory, Unreadable):
         verdict: Decision | Denied = Denied(
@@ -307,8 +307,8 @@ def _followers(view: View, ended: Operation, now_us: int) -> Iterator[Operation]
             continue
         if ended.state is State.SUCCEEDED and _same(other, ended):
             yield _superseded(other, ended, now_us)
-        elif other.state is State.PENDING and together(other, ended):
-            yield msgspec.structs.replace(other, outdated=True, due_us=now_us)
+        elif other.state is State.PENDING and not other.outdated and together(other, ended):
+            yield msgspec.structs.replace(other, outdated=True)
 
 
 def _same(other: Operation, done: Operation) -> bool:

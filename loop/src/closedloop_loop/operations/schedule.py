@@ -34,10 +34,15 @@ def claimable(operation: Operation, now_us: int) -> bool:
     return not operation.outdated and (operation.due_us is None or operation.due_us <= now_us)
 
 
+def takes_up(operation: Operation, now_us: int) -> bool:
+    """Whether it is to be carried out, if nothing comes before it."""
+    return operation.state is State.PENDING and claimable(operation, now_us)
+
+
 def decides_again(operation: Operation, now_us: int) -> bool:
-    """Whether its onset is to be submitted again."""
-    waits = operation.outdated or operation.state in (State.DENIED, State.RETRYING)
-    return waits and operation.due_us is not None and operation.due_us <= now_us
+    """Whether its onset is to be submitted again; for one that is outdated it is early enough when it is its turn."""
+    waits = operation.state in (State.DENIED, State.RETRYING) and operation.due_us is not None and operation.due_us <= now_us
+    return waits or operation.outdated
 
 
 def due(opened: Sequence[Operation], now_us: int) -> list[Operation]:
@@ -47,7 +52,7 @@ def due(opened: Sequence[Operation], now_us: int) -> list[Operation]:
     found = []
     for known in sorted(opened, key=turn):
         free = known.group not in groups and known.target not in targets
-        if (known.state is State.PENDING and free and claimable(known, now_us)) or decides_again(known, now_us):
+        if (free or known.state is not State.PENDING) and (takes_up(known, now_us) or decides_again(known, now_us)):
             found.append(known)
         if known.state in (State.PENDING, State.RETRYING):
             groups.add(known.group)
