@@ -74,8 +74,11 @@ def submit(
 ) -> Step:
     """An onset (or its end) has arrived. A new one is decided. One that was denied, that waits for its next attempt, or that was decided
     before the one that came first had ended, is decided again when that is due; any other stays as it is. No guard denies a further
-    attempt: what is half done is done to its end. Inventory as for `decide`; room that open operations are about to take is taken into account. With
-    one that cannot be read the decision waits. accepted_us: when the event behind it was durable, the first stage of a new operation."""
+    attempt: what is half done is done to its end.
+
+    inventory: as for `decide`; room that open operations are about to take is taken into account. With one that cannot be read the decision
+    waits. accepted_us: when the event behind it was durable, the first stage of a new operation.
+    """
     if onset.status == "ABATED":
         return abate(view, onset, now_us)
     known = view.get(onset.request_id)
