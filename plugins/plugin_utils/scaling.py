@@ -55,7 +55,10 @@ def scale_out_plan(
     # One VF module more is what the guards allow for: a new standby, where one is used up. One that is lost has a failover of its own.
     left = [name for name in present if name != added["name"] and seen.get(name, {}).get("role", "standby") != "active"]
     following: Module = {}
-    if redundancy == "standby" and added["role"] == "standby" and not left:
+    unheard = [name for name in left if name not in seen]
+    if redundancy == "standby" and unheard:  # of one that has never reached HA-B nobody else knows
+        following = {**present[unheard[0]], "role": "standby"}
+    elif redundancy == "standby" and added["role"] == "standby" and not left:
         placed = _without_replacements({**placement, added["name"]: {**added, "state": "present"}})
         following = successor(added["name"], _emptiest(added["region"], _present(placed), regions), declared, placed, "standby")
     return {"overloaded": relieved, "added": added, "deploy": deploy, "standby": following, "moves": moves}

@@ -156,3 +156,15 @@ def test_what_heals_comes_before_what_scales_and_has_not_begun_or_waits_for_its_
     operation(book.submit(rules(), again, WORLD, at(3)))
     assert [waiting.onset.target for waiting in book.due(at(3)) if waiting.action == "failover"] == ["t2"]
     assert operation(book.claim(again.request_id, "two", at(3))).state is State.RUNNING
+
+
+def test_a_failover_leaves_nothing_to_scale_in() -> None:
+    """A module that comes back under the same name is another one."""
+    book = journal()
+    scaling = rules(action="scale_in", retries=5)
+    idle, failed = onset(1), onset(2)
+    operation(book.submit(scaling, idle, WORLD, at(0)))
+    book.finish(idle.request_id, operation(book.claim(idle.request_id, "one", at(0))).token, False, "", at(1))
+    operation(book.submit(rules(), failed, WORLD, at(1)))
+    book.finish(failed.request_id, operation(book.claim(failed.request_id, "two", at(1))).token, True, "", at(2))
+    assert operation(book.get(idle.request_id)).state is State.CANCELLED

@@ -306,17 +306,20 @@ def _followers(view: View, ended: Operation, now_us: int) -> Iterator[Operation]
     if ended.open:
         return
     for other in view.open():
-        if not other.untouched or other.state is State.RUNNING:
+        if other.state is State.RUNNING or not (other.untouched or other.action == "scale_in"):
             continue
         if ended.state is State.SUCCEEDED and _same(other, ended):
             yield _superseded(other, ended, now_us)
-        elif other.state is State.PENDING and not other.outdated and together(other, ended):
+        elif other.untouched and other.state is State.PENDING and not other.outdated and together(other, ended):
             yield msgspec.structs.replace(other, outdated=True)
 
 
 def _same(other: Operation, done: Operation) -> bool:
-    """Whether it waits to do to the target what has been done: two loops (fault and heartbeat_lost, say) had noticed the same trouble."""
-    return other.target == done.target and other.action == done.action and other.request_id != done.request_id
+    """Whether it waits to do to the target what has been done: two loops (fault and heartbeat_lost, say) had noticed the same trouble. A
+    failover leaves nothing to scale in, also where that had begun: a module of the same name is another one."""
+    if other.target != done.target or other.request_id == done.request_id:
+        return False
+    return (other.action == done.action and other.untouched) or (other.action == "scale_in" and done.action == "failover")
 
 
 def _superseded(other: Operation, done: Operation, now_us: int) -> Operation:

@@ -165,6 +165,7 @@ class Ownership:
                 changes.append(world.put_record(msgspec.structs.replace(agent.record, serving=False)))
         changes.append(world.put_record(msgspec.structs.replace(successor.record, serving=True)))
         successor.proof = ""
+        successor.adopting += 1
         self._handovers.pop(previous, None)
         revision = changes[0].revision if isinstance(changes[0], MoveBindings) else world.next_revision()
         shared = world.settings.shared
@@ -178,6 +179,7 @@ class Ownership:
         count = len(rows)
 
         def done() -> None:
+            successor.adopting -= 1
             seconds = world.now.mono - since
             world.adoption_seconds.append(seconds)
             world.notify("adopted", target.name, previous_owner=previous, bindings=count, duration_ms=round(seconds * 1000, 3))

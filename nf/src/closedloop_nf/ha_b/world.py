@@ -79,6 +79,8 @@ class HomeAgentState:
     proof: str = ""
     """Why it is certain that it serves nothing: bye, relinquished, lease_ended, process_gone, replaced, fenced. Empty: it may serve."""
     proven_at: float = 0.0
+    adopting: int = 0
+    """Takeovers that are not durable yet: an HA-B that is killed before knows nothing of them."""
     lost_at: float = 0.0
     refusals: int = 0
     probes: int = 0

@@ -71,6 +71,11 @@ def test_a_standby_that_is_lost_is_made_anew_by_its_own_failover() -> None:
     assert (plan["added"]["name"], plan["deploy"], plan["standby"]) == ("ha-pp-region-c-1", True, {})
 
 
+def test_a_standby_that_has_never_reached_ha_b_is_started_again() -> None:
+    plan = out(present(A, B), [seen("ha-pp-a")], HEAVY, "standby", overloaded="ha-pp-a")
+    assert (plan["added"]["name"], plan["standby"]["name"]) == ("ha-pp-region-c-1", "ha-pp-b")
+
+
 def test_a_standby_that_a_killed_run_has_activated_is_not_deployed_again_as_another_one() -> None:
     begun = {**present(A), **present(B, relieves="ha-pp-a")}
     before = out(begun, [seen("ha-pp-a"), seen("ha-pp-b", "standby")], HEAVY, "standby")

@@ -83,7 +83,7 @@ def home_agent(world: World, agent: HomeAgentState, mono: float) -> HomeAgentVie
     return HomeAgentView(
         name=record.name,
         state=_state(world, agent),
-        role="active" if serving else "standby",
+        role="active" if serving and not agent.adopting else "standby",
         serving=record.serving,
         draining=record.draining,
         holds_shared_address=world.settings.shared and serving,
