@@ -158,6 +158,23 @@ def test_what_heals_comes_before_what_scales_and_has_not_begun_or_waits_for_its_
     assert operation(book.claim(again.request_id, "two", at(3))).state is State.RUNNING
 
 
+def test_a_scale_in_is_called_off_where_too_few_are_left_meanwhile_unless_its_target_is_leaving() -> None:
+    book = journal()
+    scaling = rules(action="scale_in", retries=5)
+    both = [Module(name=name, region="region-a") for name in ("ha-pp-a", "ha-pp-b")]
+    operation(book.submit(scaling, onset(), Inventory(modules=both), at(0)))
+    for seconds in (0, 10):
+        token = operation(book.claim(onset().request_id, "one", at(seconds))).token
+        book.finish(onset().request_id, token, False, "", at(seconds + 1))
+        leaving = Inventory(modules=[Module(name="ha-pp-a", region="region-a", state="draining")])
+        assert operation(book.submit(scaling, onset(), leaving, at(seconds + 10))).state is State.PENDING
+    token = operation(book.claim(onset().request_id, "one", at(20))).token
+    book.finish(onset().request_id, token, False, "", at(21))
+    denied = operation(book.submit(scaling, onset(), Inventory(modules=both[:1]), at(30)))
+    assert (denied.state, denied.guard) == (State.DENIED, "instances")
+    assert operation(book.submit(scaling, onset(status="ABATED"), Inventory(modules=both[:1]), at(31))).state is State.CANCELLED
+
+
 def test_a_failover_leaves_nothing_to_scale_in() -> None:
     """A module that comes back under the same name is another one."""
     book = journal()

@@ -111,7 +111,11 @@ def submit(
         known = _new(view, onset, _terms(loop), now_us, accepted_us)
     if isinstance(inventory, Inventory) and inventory.module(onset.target) is not None:
         known = msgspec.structs.replace(known, group=inventory.group_of(onset.target))
-    settled = _settled(known, loop, verdict, now_us)
+    if isinstance(verdict, Denied) and known.abated_us is not None:
+        over: dict[str, Any] = {"reason": verdict.reason, "guard": verdict.guard, "finished_us": now_us, "due_us": None}
+        settled = moved(known, State.CANCELLED, now_us, "cancelled", **over)
+    else:
+        settled = _settled(known, loop, verdict, now_us)
     return Step(settled, (settled,))
 
 
@@ -137,7 +141,7 @@ def abate(view: View, onset: Onset, now_us: int) -> Step:
     elif known.abated_us is not None:
         return Step(known)
     ended = onset.alarm_end_us if onset.alarm_end_us is not None else now_us
-    if known.state in (State.PENDING, State.DENIED, State.RETRYING) and not known.attempt:
+    if known.state is State.DENIED or (known.state in (State.PENDING, State.RETRYING) and known.untouched):
         over: dict[str, Any] = {"abated_us": ended, "finished_us": now_us, "due_us": None, "outdated": False}
         settled = moved(known, State.CANCELLED, now_us, "cancelled", **over)
     else:

@@ -8,7 +8,7 @@ import msgspec
 
 from closedloop_loop.clock import MICROSECONDS
 from closedloop_loop.onset import Onset
-from closedloop_loop.policy.guards import Denied, Past, judge
+from closedloop_loop.policy.guards import Denied, Past, judge, judge_again
 from closedloop_loop.policy.inventory import Inventory
 from closedloop_loop.policy.model import Action, Loop, Policy
 from closedloop_loop.policy.target import choose_region
@@ -43,13 +43,16 @@ def decide(
     inventory: None where the world is not known: no region is chosen then, and neither target nor number of instances is judged.
     history: operations of the past, those of this onset excepted. tried: regions in which earlier attempts for this onset failed.
     begun: an attempt was made, and may have done half of the work: placed a VF module, removed the target. It goes on, where it was if no
-    other region has room: nothing is denied.
+    other region has room, and is not denied; a scale_in whose target still serves is, where too few others do.
     Raises UnknownLoop.
     """
     loop = policy.loop(onset.name)
     if loop is None:
         raise UnknownLoop(f"policy has no loop {onset.name!r}; give the policy that analytics runs")
-    denied = None if begun else judge(loop, onset.target, inventory, history, now_us)
+    if begun:
+        denied = judge_again(loop, onset.target, inventory, now_us)
+    else:
+        denied = judge(loop, onset.target, inventory, history, now_us)
     if denied is not None:
         return denied
     because = _because(onset)

@@ -50,6 +50,14 @@ def judge(loop: Loop, target: str, inventory: Inventory | None, history: Iterabl
     return next((denied for denied in _denials(loop, target, inventory, past, now_us) if denied is not None), None)
 
 
+def judge_again(loop: Loop, target: str, inventory: Inventory | None, now_us: int) -> Denied | None:
+    """What forbids a further attempt: only a scale_in is called off, as long as its target still serves beside too few others."""
+    module = None if inventory is None else inventory.module(target)
+    if inventory is None or module is None or loop.action != "scale_in" or module.state != "ready":
+        return None
+    return _instances(loop, target, inventory, now_us)
+
+
 def _denials(loop: Loop, target: str, inventory: Inventory | None, past: list[Past], now_us: int) -> Iterator[Denied | None]:
     if inventory is not None and loop.scope.target_type == "VF_MODULE":
         yield _target(loop, target, inventory, now_us)
