@@ -25,7 +25,7 @@ def _reacts(findings: Findings) -> Problems:
     problems = [f"no operation for {target}" for target in silent]
     if succeeded < 3:
         problems.append(f"only {succeeded} failovers have succeeded")
-    if findings.playbooks < 24:
+    if findings.playbooks < 4:  # about a VF module that is not placed none begins
         problems.append(f"only {findings.playbooks} playbooks have begun an operation")
     return problems
 
