@@ -90,7 +90,7 @@ def test_operations_of_one_group_that_run_beside_each_other_are_found(monkeypatc
 
 def test_more_vf_modules_than_there_may_be_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guards, "_instances", lambda *_: None)
-    assert "there may be" in first_broken()
+    assert any("there may be" in (one(seed, "loop") or "") for seed in range(SEEDS))
 
 
 def test_more_operations_than_a_loop_may_begin_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
