@@ -49,10 +49,8 @@ def decide(
     loop = policy.loop(onset.name)
     if loop is None:
         raise UnknownLoop(f"policy has no loop {onset.name!r}; give the policy that analytics runs")
-    if begun:
-        denied = judge_again(loop, onset.target, inventory, now_us)
-    else:
-        denied = judge(loop, onset.target, inventory, history, now_us)
+    target = onset.target
+    denied = judge_again(loop, target, inventory, now_us) if begun else judge(loop, target, inventory, history, now_us)
     if denied is not None:
         return denied
     because = _because(onset)
