@@ -42,6 +42,7 @@ class Bench:
         self.journal = Journal(MemoryStore(), lease_s=10)
         self.core = Dispatcher()
         self.seconds = 0.0
+        self.stepped_s = 0.0
         self.handed: list[Operation] = []
         self.settled = 0
         self.consultations = 0
@@ -50,7 +51,8 @@ class Bench:
 
     @property
     def now(self) -> Instant:
-        return at(self.seconds)
+        mono, wall = at(self.seconds)
+        return Instant(mono, wall + self.stepped_s)
 
     def feed(self, event: Input | None) -> None:
         actions = self.core.tick(self.now) if event is None else self.core.handle(event, self.now)
@@ -244,6 +246,16 @@ def test_a_clock_that_is_set_back_does_not_make_it_spin() -> None:
     due = bench.core.deadline()
     assert due is not None
     assert due > now.mono + 1
+
+
+def test_a_lost_actor_is_replaced_in_time_though_the_clock_is_set_back() -> None:
+    bench = Bench()
+    bench.feed(Arrived([onset()]))
+    bench.claim(onset())
+    bench.run(5)
+    bench.stepped_s = -3600.0
+    bench.run(11.7)
+    assert len(bench.handed) == 2
 
 
 @pytest.mark.parametrize("seed", range(150))

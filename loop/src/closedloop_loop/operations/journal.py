@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
+
 from closedloop_loop.clock import MICROSECONDS, Instant
 from closedloop_loop.onset import Onset
 from closedloop_loop.operations import core, schedule
@@ -31,46 +33,48 @@ class Journal:
         self, policy: Policy, onset: Onset, inventory: Inventory | Unreadable | None, now: Instant, accepted_us: int | None = None
     ) -> Operation | Refused:
         """Decide an onset, or take note of its end."""
-        return self._step(lambda view: core.submit(view, policy, onset, inventory, now.wall_us, accepted_us))
+        return self._step(now, lambda view: core.submit(view, policy, onset, inventory, now.wall_us, accepted_us))
 
     def order(self, onset: Onset, decision: Decision, terms: Terms, actor: str, now: Instant) -> Operation | Refused:
         """Become the one who carries out what was decided by hand; the answer has the fencing token."""
-        return self._step(lambda view: core.order(view, onset, decision, terms, actor, self._lease_us, now.wall_us))
+        return self._step(now, lambda view: core.order(view, onset, decision, terms, actor, self._lease_us, now.wall_us))
 
     def claim(self, request_id: str, actor: str, now: Instant) -> Operation | Refused:
         """Become the one who carries it out; the answer has the fencing token."""
-        return self._step(lambda view: core.claim(view, request_id, actor, self._lease_us, now.wall_us))
+        return self._step(now, lambda view: core.claim(view, request_id, actor, self._lease_us, now.wall_us))
 
     def renew(self, request_id: str, token: int, now: Instant) -> Operation | Refused:
         """Still at it; to be called at least every third of the lease."""
-        return self._step(lambda view: core.renew(view, request_id, token, self._lease_us, now.wall_us))
+        return self._step(now, lambda view: core.renew(view, request_id, token, self._lease_us, now.wall_us))
 
     def lost(self, request_id: str, token: int, now: Instant) -> Operation | Refused:
         """The actor was seen to end; another may take over at once."""
-        return self._step(lambda view: core.lost(view, request_id, token, now.wall_us))
+        return self._step(now, lambda view: core.lost(view, request_id, token, now.wall_us))
 
     def stage(self, request_id: str, token: int, name: str, now: Instant) -> Operation | Refused:
         """Note that a stage has been reached; renews too."""
-        return self._step(lambda view: core.stage(view, request_id, token, name, self._lease_us, now.wall_us))
+        return self._step(now, lambda view: core.stage(view, request_id, token, name, self._lease_us, now.wall_us))
 
     def finish(self, request_id: str, token: int, succeeded: bool, message: str, now: Instant) -> Operation | Refused:
         """The attempt is over."""
-        return self._step(lambda view: core.finish(view, request_id, token, succeeded, message, now.wall_us))
+        return self._step(now, lambda view: core.finish(view, request_id, token, succeeded, message, now.wall_us))
 
     def acknowledge(self, request_id: str, now: Instant) -> Operation | Refused:
         """An operator has seen to a failure."""
-        return self._step(lambda view: core.acknowledge(view, request_id, now.wall_us))
+        return self._step(now, lambda view: core.acknowledge(view, request_id, now.wall_us))
 
     def cancel(self, request_id: str, now: Instant) -> Operation | Refused:
         """An operator does not want it."""
-        return self._step(lambda view: core.cancel(view, request_id, now.wall_us))
+        return self._step(now, lambda view: core.cancel(view, request_id, now.wall_us))
 
     def sweep(self, now: Instant) -> Sequence[Operation]:
-        """Note whose actor is lost and what took too long; returns those."""
+        """Note whose actor is lost and what took too long; returns those. What a clock has written that was set back since is put right."""
 
         def work(view: View) -> tuple[Sequence[Operation], Sequence[Operation]]:
-            swept = core.sweep(view, now.wall_us)
-            return swept, swept
+            swept = _written(core.sweep(_Today(view, now.wall_us), now.wall_us), now)
+            done = {known.request_id for known in swept}
+            stale = [known for known in view.open() if known.request_id not in done and schedule.set_back(known, now.wall_us)]
+            return swept, [*swept, *_written([schedule.as_of_now(known, now.wall_us) for known in stale], now)]
 
         return self._store.transact(work)
 
@@ -95,9 +99,30 @@ class Journal:
         """The newest first."""
         return self._store.recent(limit, state, target)
 
-    def _step(self, command: Callable[[View], Step]) -> Operation | Refused:
+    def _step(self, now: Instant, command: Callable[[View], Step]) -> Operation | Refused:
         def work(view: View) -> tuple[Operation | Refused, Sequence[Operation]]:
-            step = command(view)
-            return step.answer, () if self._dry else step.put
+            step = command(_Today(view, now.wall_us))
+            put = {known.request_id: known for known in _written(step.put, now)}
+            answer = step.answer if isinstance(step.answer, Refused) else put.get(step.answer.request_id, step.answer)
+            return answer, () if self._dry else list(put.values())
 
         return self._store.transact(work)
+
+
+class _Today:
+    """A view whose open operations have the times of the clock as it is now."""
+
+    def __init__(self, view: View, now_us: int) -> None:
+        self._view, self._now_us = view, now_us
+        self.history, self.last_number, self.last_token = view.history, view.last_number, view.last_token
+
+    def get(self, request_id: str) -> Operation | None:
+        known = self._view.get(request_id)
+        return None if known is None else schedule.as_of_now(known, self._now_us)
+
+    def open(self) -> Sequence[Operation]:
+        return [schedule.as_of_now(known, self._now_us) for known in self._view.open()]
+
+
+def _written(operations: Sequence[Operation], now: Instant) -> list[Operation]:
+    return [msgspec.structs.replace(known, written_us=now.wall_us) for known in operations]

@@ -100,6 +100,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     lease_until_us: int | None = None
     deadline_us: int | None = None
     """When the running attempt has taken too long."""
+    written_us: int = 0
+    """When this was written, by the clock of who wrote it. 0: by a release that did not note it."""
     tried: list[str] = []
     """Regions in which attempts have failed."""
     acknowledged: bool = False

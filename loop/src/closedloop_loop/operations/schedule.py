@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
+import msgspec
+
+from closedloop_loop.clock import MICROSECONDS
 from closedloop_loop.operations.model import Operation, State
+
+SKEW_S: Final = 5.0
+"""What was written so long from now, or longer, was written by a clock that has been set back since. Those of machines that share a journal
+differ by less."""
+
+
+def set_back(operation: Operation, now_us: int) -> bool:
+    """Whether the clock has been set back since it was written: what is to come would come late, by an hour too."""
+    return operation.written_us > now_us + round(SKEW_S * MICROSECONDS)
+
+
+def as_of_now(operation: Operation, now_us: int) -> Operation:
+    """What is to come, as far away as it was when it was written, where the clock has been set back since."""
+    if not operation.open or not set_back(operation, now_us):
+        return operation
+    times = {name: getattr(operation, name) for name in ("due_us", "lease_until_us", "deadline_us")}
+    back_us = operation.written_us - now_us
+    return msgspec.structs.replace(operation, **{name: None if time is None else time - back_us for name, time in times.items()})
 
 
 def together(one: Operation, other: Operation) -> bool:
@@ -60,10 +82,11 @@ def due(opened: Sequence[Operation], now_us: int) -> list[Operation]:
     return found
 
 
-def overdue(opened: Iterable[Operation], now_us: int) -> bool:
-    """Whether a sweep would find an actor that is lost or too slow."""
-    limits = (limit for known in opened if known.state is State.RUNNING for limit in (known.lease_until_us, known.deadline_us))
-    return any(limit is not None and limit <= now_us for limit in limits)
+def overdue(opened: Sequence[Operation], now_us: int) -> bool:
+    """Whether a sweep would find an actor that is lost or too slow, or times of a clock that has been set back."""
+    running = [known for known in opened if known.state is State.RUNNING]
+    limits = (limit for known in running for limit in (known.lease_until_us, known.deadline_us))
+    return any(limit is not None and limit <= now_us for limit in limits) or any(set_back(known, now_us) for known in opened)
 
 
 def deadline(opened: Iterable[Operation]) -> int | None:
