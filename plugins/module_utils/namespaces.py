@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import re
 import signal
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +29,7 @@ PROC = Path("/proc")
 CLONE_NEWNET = 0x40000000
 NSFS_MAGIC = 0x6E736673
 MNT_DETACH = 2
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 SYSCTL = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 
@@ -62,14 +66,29 @@ def create(name: str) -> None:
 
 
 def remove(name: str) -> None:
-    """Unmount and unlink; the namespace ends with its last process."""
+    """Unmount and unlink; the namespace ends with its last process.
+
+    Its interfaces are shut first. The kernel takes a namespace's packet filter away before its interfaces: a host that must be silent would
+    answer for the addresses that another one has taken over.
+    """
     where = path(name)
+    if exists(name):
+        _shut_interfaces(name)
     libc = _libc()
     if libc.umount2(os.fsencode(where), MNT_DETACH) != 0:
         code = ctypes.get_errno()
         if code not in (errno.EINVAL, errno.ENOENT):  # not a mount point, or gone: what is wanted
             raise MobilityError(f"network namespace {name!r} cannot be unmounted: {os.strerror(code)}")
     where.unlink(missing_ok=True)
+
+
+def _shut_interfaces(name: str) -> None:
+    with entered(name), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asking:
+        for _index, interface in socket.if_nameindex():
+            request = struct.pack("16sH22x", interface.encode(), 0)
+            with suppress(OSError):  # it has gone meanwhile
+                flags = struct.unpack_from("H", fcntl.ioctl(asking, SIOCGIFFLAGS, request), 16)[0]
+                fcntl.ioctl(asking, SIOCSIFFLAGS, struct.pack("16sH22x", interface.encode(), flags & ~IFF_UP))
 
 
 def identity(name: str) -> int:

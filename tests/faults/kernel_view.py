@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
 from typing import NamedTuple
 
 from ansible_collections.closedloop.mobility.plugins.module_utils import namespaces
@@ -15,6 +17,7 @@ from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES
 from pyroute2.netlink.nfnetlink.nftsocket import NFT_MSG_GETSETELEM, NFT_MSG_NEWSETELEM, nft_set_elem_list_msg
 
 _LEASE_TABLE = "closedloop_lease"
+_SIOCGIFHWADDR = 0x8927
 
 
 class View(NamedTuple):
@@ -41,6 +44,16 @@ def look(namespace: str) -> View:
             return _look()
     except (MobilityError, OSError):  # it was removed, or is being removed
         return SHUT
+
+
+def link_layer_addresses(namespace: str) -> frozenset[bytes]:
+    """Of all its interfaces; none where there is no such namespace."""
+    try:
+        with namespaces.entered(namespace), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asking:
+            names = [name.encode() for _, name in socket.if_nameindex()]
+            return frozenset(fcntl.ioctl(asking, _SIOCGIFHWADDR, struct.pack("256s", name))[18:24] for name in names)
+    except (MobilityError, OSError):
+        return frozenset()
 
 
 def _look() -> View:

@@ -16,8 +16,8 @@ from ansible_collections.closedloop.mobility.plugins.module_utils import links, 
 from closedloop_nf.runtime.addresses import from_text
 
 from tests.faults.acknowledged import Acknowledged, EventStream, lost
-from tests.faults.kernel_view import look
-from tests.faults.watcher import PROBE_HOST
+from tests.faults.kernel_view import link_layer_addresses, look
+from tests.faults.watcher import HANDOVER_S, PROBE_HOST, Doubled
 from tests.faults.watching import start_watcher
 
 HOME_ADDRESS = "2001:db8:100::1001"
@@ -143,3 +143,32 @@ def test_a_registration_is_lost_when_an_older_one_is_known(sequence: int, care_o
     row = {"sequence": sequence, "care_of_address": care_of_address}
     assert (lost(Acknowledged(401, "a"), row) is None) is KEPT[sequence, care_of_address]
     assert lost(Acknowledged(401, "a"), None) is not None
+
+
+@pytest.fixture
+def served(lab: str) -> str:
+    """A lab in which ha-pp-b serves the home address, for two seconds."""
+    run_in(f"{lab}-ha-pp-b", "nft", "-f", "-", stdin=SERVE)
+    return lab
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "apart_s", "before", "excused"),
+    [
+        ("ha-pp-a", "ha-pp-b", 2 * HANDOVER_S, "ha-pp-a", True),
+        ("ha-pp-a", "ha-pp-b", HANDOVER_S / 2, "ha-pp-a", False),  # no takeover is so quick
+        ("ha-pp-a", "ha-pp-b", 2 * HANDOVER_S, "ha-pp-b", False),  # who answers late had it already
+        ("ha-pp-b", "ha-pp-a", 2 * HANDOVER_S, "ha-pp-b", False),  # who answered first still has it
+    ],
+)
+def test_a_late_second_answer_is_excused_where_the_address_has_moved_in_between_and_nowhere_else(
+    served: str, first: str, second: str, apart_s: float, before: str, excused: bool
+) -> None:
+    names = [f"{served}-{host}" for host in HOME_AGENTS]
+
+    def interface(host: str) -> bytes:
+        (address,) = link_layer_addresses(f"{served}-{host}") - {bytes(6)}
+        return address
+
+    twice = Doubled(from_text(HOME_ADDRESS), interface(first), interface(second), apart_s, frozenset({f"{served}-{before}"}))
+    assert twice.excused(names) is excused

@@ -7,11 +7,12 @@ Two ways of looking, both without a word from the functions:
 - Every few milliseconds, the kernel of each HA-PP's namespace (kernel_view). The namespaces are read one after another, so an address
   seen in two of them may have moved in between: only what the first one still serves when it is read again was served by two.
 - By neighbour solicitations on the home link. Each has a source address of its own, so two answers to the same one from different
-  interfaces, a moment apart at most, tell of two owners. One more than that later is from whoever took over: a busy machine hands the
-  solicitation itself to one host so much later than to the other.
+  interfaces tell of two owners. There is one excuse: a busy machine hands the solicitation to one host so much later than to the other that
+  the address has moved in between. That takes HANDOVER_S at least, begins after the solicitation and ends before the second answer. So
+  whoever answers second must not have served the address when it was sent, and whoever answered first must not serve it any more.
 
 FILE is there, empty, once it watches. It ends on SIGTERM; FILE then holds what it saw:
-`{"samples", "longest_gap_ms", "probes", "answers", "answers_after_takeover", "violations": [...]}`.
+`{"samples", "longest_gap_ms", "probes", "answers", "answers_after_takeover", "latest_answer_ms", "violations": [...]}`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.closedloop.mobility.plugins.module_utils import namespaces
 from closedloop_nf.runtime.addresses import from_text, to_text
@@ -34,7 +35,7 @@ from closedloop_nf.wire.icmpv6 import NeighborAdvertisement, NeighborSolicitatio
 from closedloop_nf.wire.ipv6 import ICMPV6, build_packet, parse_packet, solicited_node
 from closedloop_nf.wire.nd_options import SourceLinkLayerAddress
 
-from tests.faults.kernel_view import look
+from tests.faults.kernel_view import link_layer_addresses, look
 
 SAMPLE_S = 0.005
 PROBE_S = 0.05
@@ -48,16 +49,38 @@ _SO_TIMESTAMPNS = 35
 _ETHERTYPE = b"\x86\xdd"
 
 
-def double_service(names: list[str], wanted: frozenset[bytes]) -> dict[bytes, tuple[str, str]]:
-    """Addresses of `wanted` that two of the namespaces serve at one moment."""
-    found = {}
-    first: dict[bytes, str] = {}
+Owners = dict[bytes, frozenset[str]]
+"""Which namespaces serve an address."""
+
+
+def owners(names: list[str], wanted: frozenset[bytes]) -> Owners:
+    """Of each address of `wanted`. More than one: at one moment."""
+    found: Owners = dict.fromkeys(wanted, frozenset())
     for name in names:
         for address in look(name).serves(wanted):
-            other = first.setdefault(address, name)
-            if other != name and address in look(other).serves(wanted):
-                found[address] = (other, name)
+            found[address] = frozenset(other for other in found[address] if address in look(other).serves(wanted)) | {name}
     return found
+
+
+class Doubled(NamedTuple):
+    """Two interfaces have answered one solicitation of an address. before: who served it when it was sent."""
+
+    address: bytes
+    first: bytes
+    second: bytes
+    apart_s: float
+    before: frozenset[str]
+
+    def excused(self, names: list[str]) -> bool:
+        """Whether it has moved from the first to the second in between, and nobody owned it beside the other."""
+        if self.apart_s <= HANDOVER_S:
+            return False
+        first, second = (self._namespaces(names, interface) for interface in (self.first, self.second))
+        return not second & self.before and not any(self.address in look(name).serves(frozenset({self.address})) for name in first)
+
+    @staticmethod
+    def _namespaces(names: list[str], interface: bytes) -> frozenset[str]:
+        return frozenset(name for name in names if interface in link_layer_addresses(name))
 
 
 class Probe:
@@ -72,10 +95,13 @@ class Probe:
         self._address = self._socket.getsockname()[4]
         self._targets = targets
         self._answers: dict[tuple[bytes, bytes], tuple[bytes, float]] = {}
-        self.sent = self.answered = self.after_takeover = 0
+        self._before: dict[bytes, Owners] = {}
+        self.sent = self.answered = 0
 
-    def solicit(self) -> None:
+    def solicit(self, served: Owners) -> None:
+        """served: who has each address now."""
         source = from_text(f"fe80::bad:{self.sent % SOURCES:x}")
+        self._before[source] = served
         for target in self._targets:
             self._answers.pop((source, target), None)
             group = solicited_node(target)
@@ -84,8 +110,8 @@ class Probe:
             self._socket.send(b"\x33\x33" + group[-4:] + self._address + _ETHERTYPE + packet)
         self.sent += 1
 
-    def doubled(self) -> list[tuple[bytes, bytes, bytes]]:
-        """(address, one interface, the other) of solicitations that two interfaces answered, among what has arrived by now."""
+    def doubled(self) -> list[Doubled]:
+        """Solicitations that two interfaces answered, among what has arrived by now."""
         found = []
         while (received := self._receive()) is not None:
             frame, at = received
@@ -97,13 +123,11 @@ class Probe:
             if not isinstance(message, NeighborAdvertisement) or not message.solicited:
                 continue
             self.answered += 1
-            interface, first_at = self._answers.setdefault((packet.header.destination, message.target), (frame[6:12], at))
-            if interface == frame[6:12]:
-                continue
-            if at - first_at > HANDOVER_S:
-                self.after_takeover += 1
-            else:
-                found.append((message.target, interface, frame[6:12]))
+            source, interface = packet.header.destination, frame[6:12]
+            first, first_at = self._answers.setdefault((source, message.target), (interface, at))
+            if first != interface:
+                before = self._before[source].get(message.target, frozenset())
+                found.append(Doubled(message.target, first, interface, at - first_at, before))
         return found
 
     def _receive(self) -> tuple[bytes, float] | None:
@@ -122,22 +146,30 @@ class Watcher:
     def __init__(self, lab: str, wanted: frozenset[bytes]) -> None:
         self._lab, self._wanted = lab, wanted
         self._probe = Probe(f"{lab}-{PROBE_HOST}", wanted)
-        self.samples = 0
-        self.longest_gap_s = 0.0
+        self.samples = self.after_takeover = 0
+        self.longest_gap_s = self.latest_answer_s = 0.0
         self.violations: list[dict[str, Any]] = []
 
     def run(self, stopping: Callable[[], bool]) -> None:
         before = due = time.monotonic()
         while not stopping():
             names = sorted(path.name for path in namespaces.RUN_DIRECTORY.glob(f"{self._lab}-ha-pp-*"))
-            for address, owners in double_service(names, self._wanted).items():
-                self._note("two namespaces serve it", address, *owners)
+            served = owners(names, self._wanted)
+            for address, who in served.items():
+                if len(who) > 1:
+                    self._note("two namespaces serve it", address, *sorted(who))
             self.samples += 1
             if time.monotonic() >= due:
-                self._probe.solicit()
+                self._probe.solicit(served)
                 due = time.monotonic() + PROBE_S
-            for address, *interfaces in self._probe.doubled():
-                self._note("two interfaces answered one neighbour solicitation", address, *(octets.hex(":") for octets in interfaces))
+            for twice in self._probe.doubled():
+                if twice.excused(names):
+                    self.after_takeover += 1
+                    self.latest_answer_s = max(self.latest_answer_s, twice.apart_s)
+                else:
+                    who_answered = (octets.hex(":") for octets in (twice.first, twice.second))
+                    what = "two interfaces answered one neighbour solicitation"
+                    self._note(what, twice.address, *who_answered, f"{twice.apart_s * 1000:.1f} ms apart")
             now = time.monotonic()
             self.longest_gap_s = max(self.longest_gap_s, now - before)
             before = now
@@ -149,7 +181,8 @@ class Watcher:
             "longest_gap_ms": round(self.longest_gap_s * 1000, 1),
             "probes": self._probe.sent,
             "answers": self._probe.answered,
-            "answers_after_takeover": self._probe.after_takeover,
+            "answers_after_takeover": self.after_takeover,
+            "latest_answer_ms": round(self.latest_answer_s * 1000, 1),
             "violations": self.violations,
         }
 

@@ -35,12 +35,14 @@ LEASE_S = 0.4
 
 
 class Stream:
-    """Datagrams CN -> home address, one per millisecond, that carry their sending time; `arrivals`: the times of those that came."""
+    """Datagrams CN -> home address, one per millisecond, that carry their sending time; `sent`: these times; `arrivals`: those of the ones
+    that came."""
 
     def __init__(self, bed: Bed) -> None:
         self._sink = bed.udp("mn", HOME_ADDRESS)
         self._source = bed.udp("cn", CORRESPONDENT)
         self._stop = threading.Event()
+        self.sent: list[float] = []
         self.arrivals: list[float] = []
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -48,7 +50,8 @@ class Stream:
     def _run(self) -> None:
         target = self._sink.getsockname()
         while not self._stop.wait(0.001):
-            self._source.sendto(repr(time.monotonic()).encode(), target)
+            self.sent.append(time.monotonic())
+            self._source.sendto(repr(self.sent[-1]).encode(), target)
             self.arrivals += [float(datagram) for datagram in drained(self._sink)]
 
     def flows(self) -> bool:
@@ -245,10 +248,13 @@ def test_a_stopped_process_forwards_nothing_after_its_lease(bed: Bed, served: su
 
 
 def test_a_second_process_is_refused_and_disturbs_nothing(bed: Bed, data_plane: str, served: subprocess.Popen[str], stream: Stream) -> None:
+    begun = len(stream.sent)
     second = bed.spawn("ha", sys.executable, agent.__file__, "1", data_plane)
     assert second.stdout is not None
     assert second.stdout.readline() == f"{DuplicateInstanceError.__name__}\n"
-    eventually("traffic flows on", stream.flows)
+    sent = stream.sent[begun:]
+    assert len(sent) > 10
+    eventually("all that was sent meanwhile has arrived", lambda: set(sent) <= set(stream.arrivals))
 
 
 def test_a_successor_removes_what_a_killed_process_left_and_serves(

@@ -183,23 +183,37 @@ def test_a_killed_playbook_leaves_its_operation_to_the_next_at_once(bench: Bench
     assert known().state is State.SUCCEEDED
 
 
-def test_a_playbook_that_was_superseded_ends(bench: Bench) -> None:
-    """It is refused at its next step, or its keeper sees it first and kills it: it can do nothing more either way."""
+def superseded(bench: Bench, gate: Path, *, kept: bool) -> subprocess.Popen[str]:
+    """A playbook whose operation another has taken over while it waits for the gate; kept: its keeper lives."""
     message = bench.submit()
-    gate = bench.folder / "gate"
     process, report = bench.begin(onset=message, wait_for_path=str(gate))
     journal = bench.journal()
-    request_id = str(message["requestID"])
     wait_for(report.exists, "begun")
     wait_for(lambda: any(stage.name == "function_ready" for stage in journal.opened()[0].stages), "staged")
-    held = journal.opened()[0]
-    journal.lost(request_id, held.token, now())
-    assert isinstance(journal.claim(request_id, "another", now()), Operation)
+    if not kept:
+        (of_it,) = _keepers(process.pid)
+        os.kill(of_it, signal.SIGKILL)
+        wait_for(lambda: not _keepers(process.pid), "the keeper has ended")
+    journal.lost(str(message["requestID"]), journal.opened()[0].token, now())
+    assert isinstance(journal.claim(str(message["requestID"]), "another", now()), Operation)
+    return process
+
+
+def test_a_playbook_that_was_superseded_is_killed_by_its_keeper(bench: Bench) -> None:
+    process = superseded(bench, bench.folder / "never", kept=True)
+    output = process.communicate(timeout=PATIENCE_S)[0]
+    assert process.returncode == -signal.SIGKILL, output
+    assert bench.journal().opened()[0].actor == "another"
+
+
+def test_a_superseded_playbook_that_has_lost_its_keeper_is_refused_at_its_next_step(bench: Bench) -> None:
+    gate = bench.folder / "gate"
+    process = superseded(bench, gate, kept=False)
     gate.touch()
     output = process.communicate(timeout=PATIENCE_S)[0]
-    assert process.returncode in (2, -signal.SIGKILL)
-    assert ("another actor has taken over, stop" in output) == (process.returncode == 2)
-    assert journal.opened()[0].actor == "another"
+    assert process.returncode == 2, output
+    assert "another actor has taken over, stop" in output
+    assert bench.journal().opened()[0].actor == "another"
 
 
 def test_an_order_beside_another_operation_fails_and_says_which(bench: Bench) -> None:
