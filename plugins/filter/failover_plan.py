@@ -53,7 +53,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A mapping with failed, alive, successor, deploy, standby and abandoned. Empty when nothing is left to do.
+  description: A mapping with failed, ordered, owner, successor, deploy, awaited, standby, abandoned and placed. Empty when nothing is
+    left to do.
   type: dict
 """
 

@@ -34,6 +34,8 @@ def plan(
     awaited      whether it has yet to serve
     standby      the VF module to be deployed afterwards, so that there is a standby again; {} where none is wanted
     abandoned    name of the successor that an earlier attempt has begun with elsewhere and that is not ready; "" where there is none
+    placed       the VF modules to be recorded at the end as in place, and no more as ones that are to replace the failed one: what
+                 this attempt or an earlier one has deployed for it and that stays
     """
     present = {name: entry for name, entry in placement.items() if entry.get("state") == "present"}
     seen = {agent["name"]: agent for agent in home_agents}
@@ -56,17 +58,20 @@ def plan(
     owner = gone if seen.get(gone, {}).get("serving") else ""
     ordered = seen[owner]["state"] not in GONE if owner else not any(agent["serving"] for agent in home_agents)
     common = {"failed": gone, "ordered": ordered, "owner": owner, "abandoned": abandoned}
+    begun = [_module(entry) for _, entry in sorted(present.items()) if entry.get("replaces") == gone]
     standby = _standby(gone, present, seen)
     if standby is None:
         target = region or _other_region(placement[gone]["region"], regions)
         made = successor(gone, target, declared, placement, "standby")
-        return {**common, "successor": made, "deploy": True, "awaited": _awaited(gone, made, seen), "standby": {}}
+        placed = [made, *(module for module in begun if module["name"] != made["name"])]
+        return {**common, "successor": made, "deploy": True, "awaited": _awaited(gone, made, seen), "standby": {}, "placed": placed}
     target = region or _other_region(standby["region"], regions)
     others = [name for name in present if name != gone]
     spare = [name for name in others if name != standby["name"] and seen.get(name, {}).get("role", "standby") != "active"]
     wanted = redundancy == "standby" and (len(others) < len(declared) or not spare)
     following = _next_standby(gone, target, declared, placement) if wanted else {}
-    return {**common, "successor": standby, "deploy": False, "awaited": _awaited(gone, standby, seen), "standby": following}
+    awaited = _awaited(gone, standby, seen)
+    return {**common, "successor": standby, "deploy": False, "awaited": awaited, "standby": following, "placed": begun}
 
 
 def _unfinished(present: Placement) -> str:
@@ -104,7 +109,7 @@ def _awaiting_standby(failed: str, present: Placement, seen: dict[str, dict[str,
     late = [name for name in sorted(present) if name not in seen or (seen[name]["state"] in GONE and not seen[name]["serving"])]
     if not late:
         return {}
-    common = {"failed": failed, "ordered": False, "owner": "", "abandoned": "", "deploy": False, "awaited": False}
+    common = {"failed": failed, "ordered": False, "owner": "", "abandoned": "", "deploy": False, "awaited": False, "placed": []}
     return {**common, "successor": present[(ready or late)[0]], "standby": {**present[late[0]], "role": "standby"}}
 
 
@@ -148,5 +153,10 @@ def _other_region(region: str, regions: dict[str, Any]) -> str:
 def _next_standby(failed: str, region: str, declared: list[Module], placement: Placement) -> Module:
     """The failed VF module made anew where it was, or another one elsewhere."""
     if placement[failed]["region"] == region:
-        return {**{key: placement[failed][key] for key in ("name", "region", "address", "home_link_address")}, "role": "standby"}
+        return {**_module(placement[failed]), "role": "standby"}
     return successor(failed, region, declared, placement, "standby")
+
+
+def _module(entry: dict[str, Any]) -> Module:
+    """The VF module of a placement's entry."""
+    return {key: entry[key] for key in ("name", "region", "role", "address", "home_link_address")}

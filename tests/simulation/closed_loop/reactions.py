@@ -45,8 +45,8 @@ def failover(tasks: Tasks) -> Generator[float]:
         tasks.act("abandon", lambda: placement.remove(planned["abandoned"]))
         yield tasks.pause()
         yield from tasks.order("forget", commands.Forget(planned["abandoned"]))
-    if planned["deploy"]:
-        tasks.act("placed", lambda: placement.place(successor))
+    for module in planned["placed"]:
+        tasks.act("placed", lambda module=module: placement.place(module))
 
 
 def scale_out(tasks: Tasks) -> Generator[float]:

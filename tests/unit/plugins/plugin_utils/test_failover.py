@@ -127,6 +127,8 @@ def test_a_successor_that_came_late_is_kept_and_the_one_deployed_in_its_place_re
     assert (plan["successor"]["name"], plan["abandoned"]) == ("ha-pp-b", "ha-pp-a-1")
     plan = _plan(begun, [lost, late, _seen("ha-pp-a-1", "ready", "standby")], "standby", failed="ha-pp-a")
     assert plan["abandoned"] == "", "it is the standby"
+    assert plan["standby"] == {}
+    assert sorted(module["name"] for module in plan["placed"]) == ["ha-pp-a-1", "ha-pp-b"], "both stay, and replace nobody from then on"
 
 
 def test_where_nobody_has_ever_served_the_successor_is_told_to() -> None:
@@ -192,3 +194,12 @@ def test_a_replaced_one_that_ha_b_still_lists_is_not_done_with() -> None:
     seen = [_seen("ha-pp-b", "ready", "active")]
     assert _plan(placement, seen, failed="ha-pp-a") == {}
     assert _plan(placement, [_seen("ha-pp-a", "stopped", "standby"), *seen], failed="ha-pp-a")["failed"] == "ha-pp-a"
+
+
+def test_one_that_was_deployed_for_it_before_hab_had_promoted_another_does_not_stay_a_replacement() -> None:
+    """The next time the same one fails, what is recorded to replace it would be taken for its successor, and no standby be made."""
+    lost = _seen("ha-pp-b", "stopped", "standby")
+    begun = {**BOTH, "ha-pp-a-1": {**A, "name": "ha-pp-a-1", "state": "present", "replaces": "ha-pp-b"}}
+    plan = _plan(begun, [lost, _seen("ha-pp-a", "ready", "active"), _seen("ha-pp-a-1", "ready", "standby")], "standby", failed="ha-pp-b")
+    assert (plan["successor"]["name"], plan["deploy"], plan["standby"]) == ("ha-pp-a", False, {})
+    assert [module["name"] for module in plan["placed"]] == ["ha-pp-a-1"]
