@@ -24,7 +24,7 @@ bench-source: setup ## measure the event source, with a soak of five minutes, in
 bench-hostile: setup ## a million hostile events through the control loop, half an hour, into reports/hostile/
 	@scripts/as_root.sh .venv/bin/python -m tests.hostile.bench
 
-test: setup ## every test: lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, hostile
+test: setup ## every test: lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, loop_faults, hostile
 	@$(STAGES)
 
 test-fast: setup ## lint and unit tests

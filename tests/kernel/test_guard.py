@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -35,15 +36,13 @@ LEASE_S = 0.4
 
 
 class Stream:
-    """Datagrams CN -> home address, one per millisecond, that carry their sending time; `sent`: these times; `arrivals`: those of the ones
-    that came."""
+    """Datagrams CN -> home address, one per millisecond, that carry their sending time; `arrivals`: the times of those that came."""
 
     def __init__(self, bed: Bed) -> None:
         self._sink = bed.udp("mn", HOME_ADDRESS)
         self._source = bed.udp("cn", CORRESPONDENT)
         self._stop = threading.Event()
-        self.sent: list[float] = []
-        self.arrivals: list[float] = []
+        self.sent, self.arrivals = list[float](), list[float]()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -94,10 +93,8 @@ def stream(bed: Bed, served: subprocess.Popen[str]) -> Iterator[Stream]:
 
 def answers(bed: Bed, target: str) -> bool:
     """Whether anybody on the home link answers a neighbour solicitation for `target`."""
-    with bed.inside("n"):
-        own = RouteTable()
+    with bed.inside("n"), contextlib.closing(RouteTable()) as own:
         link_layer_address = own.link("home").address
-        own.close()
         index = socket.if_nametoindex("home")
     group = solicited_node(octets(target))
     solicitation = NeighborSolicitation(octets(target), (SourceLinkLayerAddress(link_layer_address),))
@@ -252,9 +249,9 @@ def test_a_second_process_is_refused_and_disturbs_nothing(bed: Bed, data_plane: 
     second = bed.spawn("ha", sys.executable, agent.__file__, "1", data_plane)
     assert second.stdout is not None
     assert second.stdout.readline() == f"{DuplicateInstanceError.__name__}\n"
-    sent = stream.sent[begun:]
+    sent = set(stream.sent[begun:])
     assert len(sent) > 10
-    eventually("all that was sent meanwhile has arrived", lambda: set(sent) <= set(stream.arrivals))
+    eventually("all that was sent meanwhile has arrived", lambda: sent <= set(stream.arrivals))
 
 
 def test_a_successor_removes_what_a_killed_process_left_and_serves(

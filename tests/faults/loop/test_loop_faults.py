@@ -31,7 +31,7 @@ def suite() -> Iterator[LoopSuite]:
     LOGS.mkdir(parents=True)
     lab = LoopLab(f"cll{os.getpid()}", LOGS)
     made = LoopSuite(lab, SEED, LOGS)
-    print(f"seed {SEED}; again: FAULTS_SEED={SEED} make test-faults; logs: {LOGS}")
+    print(f"seed {SEED}; again: FAULTS_SEED={SEED} make test-loop-faults; logs: {LOGS}")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the run early gets it cleaned up too
     try:
         yield made
