@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,7 @@ from closedloop_loop.names import is_name
 from closedloop_loop.onset import Onset
 from closedloop_loop.operations.model import ACTOR_LOST, NEXT, TIMED_OUT, Operation, Refused, Stage, State, Terms
 from closedloop_loop.operations.schedule import before, claimable, decides_again, together, turn
+from closedloop_loop.operations.view import Step, View
 from closedloop_loop.policy.decide import Decision, decide
 from closedloop_loop.policy.guards import Denied
 from closedloop_loop.policy.inventory import Inventory, Module, Unreadable
@@ -31,31 +32,6 @@ GRACE_S: Final = 1.5
 BAD_ACTOR: Final = "actor: expected 1 to 128 letters, digits or inner '.', '_', ':', '-'"
 RECHECK_S: Final = 1.0
 """How soon an inventory that could not be read is read again."""
-
-
-class View(Protocol):
-    """The journal as a transaction sees it."""
-
-    def get(self, request_id: str) -> Operation | None: ...
-
-    def open(self) -> Sequence[Operation]:
-        """Operations not at their end, by number."""
-
-    def history(self, loop: str, since_us: int) -> Sequence[Operation]:
-        """Operations of a loop that started after `since_us`, or that block."""
-
-    def last_number(self) -> int:
-        """The highest `number` given, 0 at first."""
-
-    def last_token(self) -> int:
-        """The highest fencing token given, 0 at first."""
-
-
-class Step(msgspec.Struct, frozen=True):
-    """Answer and what to write."""
-
-    answer: Operation | Refused
-    put: tuple[Operation, ...] = ()
 
 
 def moved(operation: Operation, state: State, at_us: int, stage: str, **changes: Any) -> Operation:

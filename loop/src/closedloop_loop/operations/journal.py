@@ -10,9 +10,9 @@ import msgspec
 from closedloop_loop.clock import MICROSECONDS, Instant
 from closedloop_loop.onset import Onset
 from closedloop_loop.operations import core, schedule
-from closedloop_loop.operations.core import Step, View
 from closedloop_loop.operations.model import Operation, Refused, State, Terms
 from closedloop_loop.operations.store.interface import Store
+from closedloop_loop.operations.view import Step, View
 from closedloop_loop.policy.decide import Decision
 from closedloop_loop.policy.inventory import Inventory, Unreadable
 from closedloop_loop.policy.model import Policy

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from closedloop_loop.errors import CommandError
-from closedloop_loop.operations.core import View
 from closedloop_loop.operations.model import Operation, State
+from closedloop_loop.operations.view import View
 
 SCHEMA_VERSION: Final = 1
 
