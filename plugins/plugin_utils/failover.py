@@ -33,7 +33,8 @@ def plan(
     deploy       whether the successor has to be deployed for it; else it is a standby that HA-B promotes
     awaited      whether it has yet to serve
     standby      the VF module to be deployed afterwards, so that there is a standby again; {} where none is wanted
-    abandoned    name of the successor that an earlier attempt has begun with elsewhere and that is not ready; "" where there is none
+    abandoned    name of the successor that an earlier attempt has begun with elsewhere and that is not ready, or that it was about to
+                 remove; "" where there is none
     placed       the VF modules to be recorded at the end as in place, and no more as ones that are to replace the failed one: what
                  this attempt or an earlier one has deployed for it and that stays
     """
@@ -49,7 +50,7 @@ def plan(
     if region and region not in regions:
         raise AnsibleFilterError(f"failover_region: there is no region {region!r}; name one of {sorted(regions)}")
     if gone not in seen and _replaced(gone, present, declared, redundancy):
-        return _awaiting_standby(gone, present, seen) if redundancy == "standby" else {}
+        return _left_behind(gone, placement, present, seen) or (_awaiting_standby(gone, present, seen) if redundancy == "standby" else {})
     enough = len(declared) if redundancy == "standby" else 1
     abandoned = _abandoned(gone, region, present, seen) or _too_many(gone, present, seen, enough)
     if abandoned:
@@ -109,8 +110,20 @@ def _awaiting_standby(failed: str, present: Placement, seen: dict[str, dict[str,
     late = [name for name in sorted(present) if name not in seen or (seen[name]["state"] in GONE and not seen[name]["serving"])]
     if not late:
         return {}
-    common = {"failed": failed, "ordered": False, "owner": "", "abandoned": "", "deploy": False, "awaited": False, "placed": []}
-    return {**common, "successor": present[(ready or late)[0]], "standby": {**present[late[0]], "role": "standby"}}
+    return {**_nothing_to_take_over(failed), "successor": present[(ready or late)[0]], "standby": {**present[late[0]], "role": "standby"}}
+
+
+def _left_behind(failed: str, placement: Placement, present: Placement, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The plan where all is placed and HA-B still knows what a killed playbook was about to remove as abandoned. Else {}."""
+    left = [name for name, entry in sorted(placement.items()) if entry.get("state") == "replaced" and name in seen]
+    serving = sorted(present, key=lambda name: not _in_place(seen.get(name)))
+    if not left or not serving:
+        return {}
+    return {**_nothing_to_take_over(failed), "successor": present[serving[0]], "standby": {}, "abandoned": left[0]}
+
+
+def _nothing_to_take_over(failed: str) -> dict[str, Any]:
+    return {"failed": failed, "ordered": False, "owner": "", "abandoned": "", "deploy": False, "awaited": False, "placed": []}
 
 
 def _gone(present: Placement, seen: dict[str, dict[str, Any]]) -> str:

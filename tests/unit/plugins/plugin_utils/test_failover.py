@@ -203,3 +203,11 @@ def test_one_that_was_deployed_for_it_before_hab_had_promoted_another_does_not_s
     plan = _plan(begun, [lost, _seen("ha-pp-a", "ready", "active"), _seen("ha-pp-a-1", "ready", "standby")], "standby", failed="ha-pp-b")
     assert (plan["successor"]["name"], plan["deploy"], plan["standby"]) == ("ha-pp-a", False, {})
     assert [module["name"] for module in plan["placed"]] == ["ha-pp-a-1"]
+
+
+def test_what_a_killed_playbook_was_about_to_remove_as_abandoned_is_removed_by_the_next() -> None:
+    abandoned = {**B, "name": "ha-pp-b-1", "address": "2001:db8:b::2", "home_link_address": "2001:db8:100::b1", "state": "replaced"}
+    placement = {"ha-pp-a": {**A, "state": "replaced"}, "ha-pp-b": {**B, "state": "present"}, "ha-pp-b-1": abandoned}
+    plan = _plan(placement, [_seen("ha-pp-b", "ready", "active"), _seen("ha-pp-b-1", "lost", "standby")], failed="ha-pp-a")
+    assert (plan["abandoned"], plan["successor"]["name"], plan["deploy"], plan["standby"]) == ("ha-pp-b-1", "ha-pp-b", False, {})
+    assert _plan(placement, [_seen("ha-pp-b", "ready", "active")], failed="ha-pp-a") == {}
