@@ -107,13 +107,20 @@ def own_identity() -> int:
 def entered(name: str) -> Iterator[None]:
     """Run the body in the namespace: sockets opened, /proc/sys/net and child processes belong to it. Only the calling thread moves."""
     identity(name)
+    target = os.open(path(name), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with inside(target):
+            yield
+    finally:
+        os.close(target)
+
+
+@contextmanager
+def inside(descriptor: int) -> Iterator[None]:
+    """Run the body in the network namespace that this file descriptor is of, as `entered` does."""
     with _returning() as libc:
-        target = os.open(path(name), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if libc.setns(target, CLONE_NEWNET) != 0:
-                raise MobilityError(f"network namespace {name!r} cannot be entered: {os.strerror(ctypes.get_errno())}; run as root")
-        finally:
-            os.close(target)
+        if libc.setns(descriptor, CLONE_NEWNET) != 0:
+            raise MobilityError(f"a network namespace cannot be entered: {os.strerror(ctypes.get_errno())}; run as root")
         yield
 
 
