@@ -78,7 +78,7 @@ class Tree:
     def configure(self, inputs: Inputs, *, local_version: str) -> None:
         """Set what is wanted, and fail by name where the source did not take it: kconfig leaves that out without a word."""
         version = self._version()
-        wanted = inputs.fragment(version) | {"LOCALVERSION": f'"{local_version}"', "LOCALVERSION_AUTO": "n"}
+        wanted = {"LOCALVERSION": f'"{local_version}"', "LOCALVERSION_AUTO": "n"} | inputs.fragment(version)
         fragment = self.root / "closedloop.config"
         fragment.write_text("".join(_line(name, value) for name, value in wanted.items()), encoding="utf-8")
         merge = ["sh", _MERGE]

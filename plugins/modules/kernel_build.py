@@ -16,7 +16,8 @@ description:
   - The configuration is the base with the symbols and options merged in. When the source did not take one of them, because it does not know
     it or what it depends on is off, the task fails before anything is compiled, and names it.
   - A build that fails or is killed leaves nothing but its log. The next one has the compiler's cache, where ccache is installed.
-  - The kernel's release ends in C(-mipv6-) and the first eight digits of the hash.
+  - The kernel's release ends in C(-mipv6-) and the first eight digits of the hash, unless O(options)
+    has another C(LOCALVERSION).
 options:
   source:
     description: A tar archive of a kernel's source, as C(/usr/src/linux-source-6.1.tar.xz) of the package linux-source.

@@ -26,8 +26,11 @@ MET = {
     ("tests.kernel.test_scale", "ip6tnl"),
     ("tests.kernel.test_tunnel", "ip6tnl"),
     ("tests.kernel.test_mip6", "the_kernel"),
+    ("tests.kernel.test_kernel_features", "home_address_option"),
     ("tests.daemons.data_plane.test_data_plane", "ip6tnl"),
     ("tests.daemons.data_plane.test_data_plane", "seg6"),
+    ("tests.daemons.data_plane.test_kernel_peer", "ip6tnl"),
+    ("tests.daemons.data_plane.test_kernel_peer", "seg6"),
 }
 """(test module, part of a test's name) of which something must have passed."""
 

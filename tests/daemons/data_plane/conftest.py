@@ -8,7 +8,9 @@ import pytest
 
 from tests.daemons.data_plane.network import Network
 from tests.daemons.ha_b.certificates import Authority
-from tests.kernel.planes import data_planes
+from tests.kernel.planes import data_planes, has_mip6
+
+collect_ignore = [] if has_mip6() else ["test_kernel_peer.py"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

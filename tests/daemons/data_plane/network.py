@@ -56,7 +56,13 @@ class Network:
     # --- daemons ---------------------------------------------------------------------------------------------------------------------
 
     def serve(self) -> None:
-        self._advertise()
+        self.advertise()
+        self.serve_home_agent()
+        self.start_mobile_node()
+        self.registered()
+
+    def serve_home_agent(self) -> None:
+        """HA-B and HA-PP, which may serve."""
         port = self._serve_bindings()
         self.packet_processor = PacketProcessor(
             self,  # type: ignore[arg-type] # it asks for no more than is above
@@ -74,6 +80,8 @@ class Network:
             data_plane=self._configured(),
         )
         self.start_packet_processor()
+
+    def start_mobile_node(self) -> None:
         self.mobile_node = MobileNode(
             self,  # type: ignore[arg-type] # likewise
             home_address=HOME_ADDRESS,
@@ -82,7 +90,6 @@ class Network:
             interfaces=["visited"],
             data_plane=self._configured(),
         )
-        self.registered()
 
     def _configured(self) -> str:
         """What the kernel's best is called in a configuration that leaves the choice to the daemon."""
@@ -113,7 +120,8 @@ class Network:
 
         eventually("the mobile node is registered", bound, within_s=30)
 
-    def _advertise(self) -> None:
+    def advertise(self) -> None:
+        """The visited link has a router; the mobile node's address there is its own."""
         self.bed.ip("mn", "address flush dev visited scope global")
         config = self.folder / "radvd.conf"
         config.write_text(RADVD.format(name="visited", prefix="2001:db8:c::"))
