@@ -152,7 +152,7 @@ def _build(inputs: Inputs, wanted: str, root: Path, space_mib: int) -> None:
         result.rename(root / wanted)
         log.unlink(missing_ok=True)
     except OSError as error:
-        raise MobilityError(f"host {os.uname().nodename}: the build in {root} failed: {error.strerror}; look at the disk") from error
+        raise MobilityError(f"host {os.uname().nodename}: the build in {root} failed: {error.strerror}; make room on that disk") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -154,7 +154,8 @@ class Tree:
             )
         if done.returncode:
             said = self.log.read_text(encoding="utf-8", errors="replace")
-            full = "No space left on device" in said
+            # A tool that cannot write cannot say so either: its log is on the same disk.
+            full = "No space left on device" in said or shutil.disk_usage(self.log.parent).free < 1 << 20
             remedy = "make room on that disk" if full else f"the whole log is {self.log}"
             errors = [line for line in said.splitlines() if re.search(r"error|Error|No such|No space|not found", line)] or said.splitlines()
             raise MobilityError(f"host {os.uname().nodename}: {what} in {self.root} failed; {remedy}:\n" + "\n".join(errors[-8:]))

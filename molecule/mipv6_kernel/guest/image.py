@@ -147,7 +147,9 @@ def main(folder: Path, package: str) -> None:
     root.mkdir(parents=True)
     known = installed()
     copied(root, closure(WANTED, known), known)
-    subprocess.run(["dpkg", "-x", package, str(root)], check=True)
+    # `dpkg -x` would make a folder of the link that /lib is.
+    files = subprocess.run(["dpkg", "--fsys-tarfile", package], check=True, stdout=subprocess.PIPE).stdout
+    subprocess.run(["tar", "-x", "-C", str(root), "--keep-directory-symlink"], check=True, input=files)
     written(root, folder, next((root / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-"))
     subprocess.run(["ldconfig", "-r", str(root)], check=True)
     subprocess.run(["grub-editenv", str(root / "boot/grub/grubenv"), "create"], check=True)
