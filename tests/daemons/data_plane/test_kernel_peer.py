@@ -81,16 +81,26 @@ def test_a_mobile_node_that_is_the_kernel_registers_at_ours_and_has_traffic(brin
     bed = network.bed
     bed.ip("mn", f"address add {HOME_ADDRESS}/128 dev lo nodad home")
     transform(bed, "mn", CARE_OF, "out", "in")
-    replay = ReplayProtection(authentication.ntp_timestamp(time.time()))
-    update = mobility.BindingUpdate(7, True, True, False, False, 100, (replay,))
+    answer: bytes | None = None
+    sequences: list[int] = []
     with mobility_socket(bed, "mn", HOME_ADDRESS) as sock:
-        sock.sendto(signed(update, CARE_OF), (HOME_AGENT, 0))
-        answer = received(sock, within_s=5)
-    assert answer is not None, "no acknowledgement came through the kernel's type 2 routing header"
+
+        def acknowledged() -> bool:
+            nonlocal answer
+            replay = ReplayProtection(authentication.ntp_timestamp(time.time()))
+            sequences.append(len(sequences) + 1)
+            update = mobility.BindingUpdate(sequences[-1], True, True, False, False, 100, (replay,))
+            sock.sendto(signed(update, CARE_OF), (HOME_AGENT, 0))
+            answer = received(sock, within_s=2)
+            return answer is not None
+
+        eventually("an acknowledgement comes through the kernel's type 2 routing header", acknowledged, within_s=30)
+    assert answer is not None
     assert genuine(answer, CARE_OF)
     acknowledgement = mobility.parse_mobility(answer)
     assert isinstance(acknowledgement, mobility.BindingAcknowledgement)
-    assert (acknowledgement.status, acknowledgement.sequence) == (0, 7)
+    assert acknowledgement.status == 0
+    assert acknowledgement.sequence in sequences
     tunnel(bed, "mn", CARE_OF, HOME_AGENT)
     bed.ip("mn", "route add default dev peer table 42")
     bed.ip("mn", f"rule add from {HOME_ADDRESS} table 42")
