@@ -218,6 +218,7 @@ class Shell:
             "role": state.role,
             "address": to_text(state.address) if state.address else None,
             "epoch": state.epoch,
+            "mobility_auth": self._config.mobility_auth,
             "mobility_socket": "open" if session.socket_open else "closed",
             "backend": session.phase.value,
             "lease_s": round(max(0.0, state.lease_until - now().mono), 3),

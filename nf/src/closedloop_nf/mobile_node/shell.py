@@ -118,7 +118,7 @@ class Shell:
         await serve_http(
             self._http,
             Probes(
-                healthz=lambda: (True, {"data_plane": self._plane.name}),
+                healthz=lambda: (True, {"data_plane": self._plane.name, "mobility_auth": self._config.mobility_auth}),
                 readyz=lambda: (is_ready(self.core), self._status()),
                 metrics=lambda: metrics(self.core, self._mobility.counters, self._plane.stats()),
             ),
