@@ -29,10 +29,12 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "content": {"type": "str"},
             "secret": {"type": "str", "no_log": True},
             "random_octets": {"type": "int"},
+            "copy_of": {"type": "path"},
             "directory_of": {"type": "str"},
             "mode": {"type": "str", "default": "0644"},
+            "owner": {"type": "str"},
         },
-        "mutually_exclusive": [("content", "secret", "random_octets", "directory_of")],
+        "mutually_exclusive": [("content", "secret", "random_octets", "copy_of", "directory_of"), ("owner", "directory_of")],
     },
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
@@ -69,14 +71,15 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
             after[entry["path"]] = {"owners": [f"{user[0]}:{user[1]}"]}
             continue
         found = _found(entry["path"])
-        state = _wanted(entry, found)
-        if found != state:
+        state = _wanted(entry, found, check_mode=check_mode)
+        owner = owned_directory.user(entry["owner"]) if entry.get("owner") is not None else None
+        if found != state or (owner is not None and owned_directory.owner_of_file(Path(entry["path"])) != owner):
             changed.append(entry["path"])
             if not check_mode:
-                _write(entry["path"], *state)
+                _write(entry["path"], *state, owner)
         before[entry["path"]] = _shown(entry, found, "previous")
         after[entry["path"]] = _shown(entry, state, "previous" if found and found[0] == state[0] else "new")
-    return Outcome(before, after, {"paths": paths, "changed_paths": changed})
+    return Outcome(before, after, {"paths": paths, "changed_paths": changed}, extra_change=bool(changed))
 
 
 def _remove(path: Path) -> None:
@@ -90,7 +93,7 @@ def _remove(path: Path) -> None:
         raise MobilityError(f"files: {path} cannot be removed: {error.strerror}") from error
 
 
-def _wanted(entry: dict[str, Any], found: tuple[bytes, int] | None) -> tuple[bytes, int]:
+def _wanted(entry: dict[str, Any], found: tuple[bytes, int] | None, *, check_mode: bool) -> tuple[bytes, int]:
     try:
         mode = int(entry["mode"], 8)
     except ValueError as error:
@@ -101,12 +104,23 @@ def _wanted(entry: dict[str, Any], found: tuple[bytes, int] | None) -> tuple[byt
         raise MobilityError(f"files: {entry['path']} holds a secret and has mode {entry['mode']!r}; others may not read it, use '0600'")
     if entry.get("secret") is not None:
         return entry["secret"].encode(), mode
+    if entry.get("copy_of") is not None:
+        return _copied(entry, check_mode=check_mode), mode
     octets = entry.get("random_octets")
     if octets is None:
-        raise MobilityError(f"files: {entry['path']} has no content; give content, secret, random_octets or directory_of")
+        raise MobilityError(f"files: {entry['path']} has no content; give content, secret, random_octets, copy_of or directory_of")
     if not 16 <= octets <= 1024:
         raise MobilityError(f"files: {entry['path']} has random_octets {octets}; use 16 to 1024")
     return (found[0] if found and found[0].strip() else secrets.token_hex(octets).encode() + b"\n"), mode
+
+
+def _copied(entry: dict[str, Any], *, check_mode: bool) -> bytes:
+    try:
+        return Path(entry["copy_of"]).read_bytes()
+    except OSError as error:
+        if check_mode:  # a dry run may precede the file
+            return b""
+        raise MobilityError(f"files: {entry['copy_of']} cannot be copied ({error.strerror}); make it before its copy") from error
 
 
 def _is_secret(entry: dict[str, Any]) -> bool:
@@ -129,8 +143,8 @@ def _shown(entry: dict[str, Any], state: tuple[bytes, int] | None, age: str) -> 
     return {"content": f"{HIDDEN} {age}" if _is_secret(entry) else state[0].decode("utf-8", "replace"), "mode": f"{state[1]:04o}"}
 
 
-def _write(name: str, content: bytes, mode: int) -> None:
-    """A reader sees the whole old file or the whole new one, also after a crash; the mode is right before the content is there."""
+def _write(name: str, content: bytes, mode: int, owner: owned_directory.User | None) -> None:
+    """A reader sees the whole old file or the whole new one, also after a crash; mode and owner are right before the content is there."""
     path = Path(name)
     try:
         directories.make(path.parent)
@@ -138,6 +152,8 @@ def _write(name: str, content: bytes, mode: int) -> None:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 os.fchmod(file.fileno(), mode)
+                if owner is not None:
+                    os.fchown(file.fileno(), *owner)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

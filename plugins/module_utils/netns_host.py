@@ -15,7 +15,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "netns": {"type": "dict", "required": True},
     "netns_link": {"type": "dict", "required": True},
     "file_set": {"type": "dict", "required": True},
-    "netns_process": {"type": "dict", "required": True},
+    "netns_process": {"type": "dict"},
 }
 _STEPS: dict[str, tuple[dict[str, Any], list[Any], Callable[..., Outcome]]] = {
     "netns": (netns.ARGUMENT_SPEC, [], netns.run),
@@ -28,9 +28,10 @@ _STEPS: dict[str, tuple[dict[str, Any], list[Any], Callable[..., Outcome]]] = {
 
 def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     """Take all steps. Raises MobilityError; arguments of all steps are checked before the first is taken."""
-    checked = {name: _checked(name, params[name]) for name in _STEPS}
+    steps = {name: step for name, step in _STEPS.items() if params.get(name) is not None}
+    checked = {name: _checked(name, params[name]) for name in steps}
     before, after, values, extra = {}, {}, {}, False
-    for name, (_spec, _required_if, function) in _STEPS.items():
+    for name, (_spec, _required_if, function) in steps.items():
         outcome = function(checked[name], check_mode=check_mode)
         before[name], after[name], values[name] = outcome.before, outcome.after, {"changed": outcome.changed, **outcome.values}
         extra = extra or outcome.extra_change

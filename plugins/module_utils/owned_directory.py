@@ -23,7 +23,7 @@ def user(text: str) -> User:
     try:
         entry = pwd.getpwnam(text)
     except KeyError:
-        raise MobilityError(f"files: directory_of {text!r}: this machine has no such user; give the name of one, or a number") from None
+        raise MobilityError(f"files: user {text!r}: this machine has no such user; give the name of one, or a number") from None
     return entry.pw_uid, entry.pw_gid
 
 
@@ -39,6 +39,15 @@ def owners(directory: Path) -> set[User]:
             status = path.lstat()
             found.add((status.st_uid, status.st_gid))
     return found
+
+
+def owner_of_file(path: Path) -> User | None:
+    """Of the file itself; None where it is missing."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_uid, status.st_gid
 
 
 def give(directory: Path, to: User) -> None:

@@ -35,6 +35,10 @@ options:
           - Makes a secret of that many random octets, 16 to 1024, in hexadecimal, where the file is missing or empty.
           - A secret that is there stays.
         type: int
+      copy_of:
+        description:
+          - The content is that of this file on the same host, never to be shown. For a secret that a daemon with another user reads.
+        type: path
       directory_of:
         description:
           - The path is a directory, which belongs to this user with all it holds. A name, or a number that stands for the group, too.
@@ -43,6 +47,10 @@ options:
         description: Permissions of a file in octal, as a string.
         type: str
         default: "0644"
+      owner:
+        description:
+          - The file belongs to this user. A name, or a number that stands for the group, too. Without it the owner is who writes it.
+        type: str
   state:
     description: Whether the files are there. With V(absent) a path may also be a directory, which goes with all it holds.
     type: str

@@ -28,9 +28,8 @@ options:
     type: dict
     required: true
   netns_process:
-    description: Options of M(closedloop.mobility.netns_process).
+    description: Options of M(closedloop.mobility.netns_process). Without them no process is looked after.
     type: dict
-    required: true
 author:
   - The closedloop.mobility contributors (@closedloop)
 requirements:
@@ -86,7 +85,7 @@ file_set:
   type: dict
 netns_process:
   description: What M(closedloop.mobility.netns_process) returns.
-  returned: success
+  returned: with O(netns_process)
   type: dict
 """
 

@@ -124,3 +124,28 @@ def test_missing_directories_may_be_entered_by_others_whatever_the_umask(tmp_pat
     finally:
         os.umask(before)
     assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b")] == [0o755, 0o755]
+
+
+def test_a_secret_is_copied_for_another_user_and_followed_when_it_changes(tmp_path: Path) -> None:
+    original, copy = tmp_path / "token", tmp_path / "copies/token"
+    original.write_text("first", encoding="utf-8")
+    entry = {"path": str(copy), "copy_of": str(original), "mode": "0600", "owner": str(os.getuid())}
+    result = _run(entry).result(diff=True)
+    assert copy.read_text(encoding="utf-8") == "first"
+    assert "first" not in str(result)
+    assert not _run(entry).changed
+    original.write_text("second", encoding="utf-8")
+    assert _run(entry).changed
+    assert copy.read_text(encoding="utf-8") == "second"
+
+
+def test_a_copy_of_a_missing_file_is_told_but_not_in_a_dry_run(tmp_path: Path) -> None:
+    entry = {"path": str(tmp_path / "copy"), "copy_of": str(tmp_path / "missing"), "mode": "0600"}
+    with pytest.raises(MobilityError, match="make it before its copy"):
+        _run(entry)
+    assert _run(entry, check_mode=True).changed
+
+
+def test_a_copy_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MobilityError, match="others may not read it"):
+        _run({"path": str(tmp_path / "copy"), "copy_of": str(tmp_path / "token")})
