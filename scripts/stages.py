@@ -40,6 +40,8 @@ class Check:
     junit: tuple[str, ...] = ()
     waits: bool = False
     """It mostly waits for daemons, and leaves the processors to others."""
+    network: bool = False
+    """It fetches what is not cached yet: not apart from the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,10 @@ def molecule() -> list[Check]:
     scenarios = sorted(file.parent.name for file in (ROOT / "molecule").glob("*/molecule.yml"))
     if not scenarios:
         raise SystemExit("molecule/ holds no scenario: nothing would be tested")
-    return [Check((str(BIN / "molecule"), "test", "--scenario-name", name), root=True, waits=True) for name in scenarios]
+    return [
+        Check((str(BIN / "molecule"), "test", "--scenario-name", name), root=True, waits=True, network=name in NETWORKED)
+        for name in scenarios
+    ]
 
 
 def faults() -> list[Check]:
@@ -129,6 +134,8 @@ def hostile() -> list[Check]:
 STAGES: dict[str, Callable[[], list[Check]]] = {
     stage.__name__: stage for stage in (lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, loop_faults, hostile)
 }
+NETWORKED = ("podman",)
+"""Scenarios that make images of packages."""
 
 
 def results(junit: Iterable[str]) -> list[Path]:
@@ -162,7 +169,8 @@ def environment() -> dict[str, str]:
 
 def execute(check: Check, log: Path, say: Say) -> int:
     """Run one command, telling what it prints line by line as it comes, and keeping it in the log; returns its exit status."""
-    argv = ["scripts/apart.sh", *check.argv] if check.root else list(check.argv)
+    wrapped = ["scripts/as_root.sh" if check.network else "scripts/apart.sh"] if check.root else []
+    argv = [*wrapped, *check.argv]
     with log.open("ab") as copy:
         process = subprocess.Popen(
             argv, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

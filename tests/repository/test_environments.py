@@ -82,3 +82,11 @@ def test_ansible_builder_finds_what_the_collection_needs() -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     found = yaml.safe_load(done.stdout)["python"]
     assert {line.partition(">")[0] for line in found if "closedloop.mobility" in line} == {"cryptography", "pyroute2"}
+
+
+@pytest.mark.parametrize(("name", "extra"), [("functions", []), ("home_agent_backend", ["--extra", "postgresql"])])
+def test_the_libraries_of_the_functions_images_are_the_lock_file(name: str, extra: list[str]) -> None:
+    argv = [str(ROOT / ".tools/bin/uv"), "export", "--quiet", "--offline", "--frozen", "--package", "closedloop-nf", "--no-dev"]
+    argv += ["--no-emit-workspace", "--no-annotate", "--no-header", *extra]
+    exported = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert (ROOT / f"roles/function_image/files/{name}.txt").read_text() == exported
