@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # Compiled bytecode halves the time that ansible-playbook takes to start, which is part of every outage measured here.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo bench bench-source bench-hostile test test-fast test-unit test-kernel test-daemons test-uml test-simulation test-faults test-loop-faults test-hostile sanity molecule lint format reference nightly clean
+.PHONY: help setup demo bench bench-source bench-hostile test test-fast test-unit test-kernel test-daemons test-uml test-simulation test-faults test-loop-faults test-hostile sanity molecule test-umip lint format reference nightly clean
 
 STAGES := .venv/bin/python scripts/stages.py
 
@@ -50,6 +50,9 @@ sanity: setup ## ansible-test sanity and units on the built artifact
 
 molecule: setup ## every molecule scenario
 	@$(STAGES) molecule
+
+test-umip: setup ## build UMIP from UMIP_SOURCE=... (an archive with UMIP_SHA256=...), run it and ask it; needs a kernel with Mobile IPv6
+	@scripts/as_root.sh .venv/bin/ansible-playbook tests/umip/playbook.yml -e umip_image_source="$(UMIP_SOURCE)" -e umip_image_sha256="$(UMIP_SHA256)"
 
 test-hostile: setup ## twenty thousand events whose every text is an attack, through the control loop
 	@$(STAGES) hostile
