@@ -30,6 +30,8 @@ author:
   - The closedloop.mobility contributors (@closedloop)
 notes:
   - Nothing is changed, in check mode, too.
+extends_documentation_fragment:
+  - closedloop.mobility.in_process
 """
 
 EXAMPLES = r"""
