@@ -59,7 +59,7 @@ def plan(
     owner = gone if seen.get(gone, {}).get("serving") else ""
     ordered = seen[owner]["state"] not in GONE if owner else not any(agent["serving"] for agent in home_agents)
     common = {"failed": gone, "ordered": ordered, "owner": owner, "abandoned": abandoned}
-    begun = [_module(entry) for _, entry in sorted(present.items()) if entry.get("replaces") == gone]
+    begun = [_module(present[name]) for name in sorted(present) if present[name].get("replaces") == gone]
     standby = _standby(gone, present, seen)
     if standby is None:
         target = region or _other_region(placement[gone]["region"], regions)
