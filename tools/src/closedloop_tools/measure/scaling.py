@@ -23,8 +23,8 @@ SERIES = ("cold", "standby")
 MOBILE_NODES = ("mn1", "mn2")
 LINK = "eth0"
 """The mobile nodes' interface."""
-STEADY_MBPS = 450.0
-"""To each mobile node while the loop scales out: 900 Mbit/s in all, near to the limit of a home agent and still without loss."""
+STEADY_MBPS = 250.0
+"""To each mobile node while the loop scales out: 500 Mbit/s in all, where a home agent with a limit of 1 Gbit/s is to get help."""
 _TIMEOUT_S = 90.0
 _SETTLE_S = 0.5
 """The moved node's packets are watched so long after the operation has ended."""
