@@ -112,6 +112,8 @@ def test_operations_of_one_group_are_claimed_one_after_the_other(open_: Open) ->
     first = operation(book.claim(onset(0, target="t0").request_id, "one", at(2)))
     assert isinstance(Journal(open_()).claim(onset(1, target="t1").request_id, "two", at(2)), Refused)
     book.finish(first.request_id, first.token, True, "", at(3))
+    assert isinstance(Journal(open_()).claim(onset(1, target="t1").request_id, "two", at(3)), Refused)  # decided before that ended
+    book.submit(RULES, onset(1, target="t1"), None, at(3))
     assert operation(Journal(open_()).claim(onset(1, target="t1").request_id, "two", at(3))).group == "default"
 
 

@@ -102,7 +102,8 @@ class Journal:
     def _step(self, now: Instant, command: Callable[[View], Step]) -> Operation | Refused:
         def work(view: View) -> tuple[Operation | Refused, Sequence[Operation]]:
             step = command(_Today(view, now.wall_us))
-            put = {known.request_id: known for known in _written(step.put, now)}
+            changed = [known for known in step.put if known != view.get(known.request_id)]
+            put = {known.request_id: known for known in _written(changed, now)}
             answer = step.answer if isinstance(step.answer, Refused) else put.get(step.answer.request_id, step.answer)
             return answer, () if self._dry else list(put.values())
 
