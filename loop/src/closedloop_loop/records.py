@@ -26,8 +26,9 @@ ATTRIBUTES: Final = {
 `region` is what HA-B and HA-PP say."""
 
 REMOVED: Final = "homeAgentRemoved"
-CONNECTED: Final = "homeAgentConnected"
 """`changeType` by which HA-B tells that an HA-PP was taken out of its list."""
+CONNECTED: Final = "homeAgentConnected"
+"""`changeType` by which HA-B tells that an HA-PP has reached it."""
 
 MAX_INTERVAL_S: Final = 86_400.0
 Interval = Annotated[float, msgspec.Meta(ge=0, le=MAX_INTERVAL_S)]

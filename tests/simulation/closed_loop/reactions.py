@@ -63,7 +63,6 @@ def scale_out(tasks: Tasks) -> Generator[float]:
     if planned["deploy"]:
         yield from _ready(tasks, added["name"])
     yield from tasks.order("activate", commands.Activate(added["name"]))
-    yield from _serving(tasks, added["name"])
     tasks.reach("function_ready")
     if planned["deploy"]:
         yield tasks.pause()
