@@ -25,6 +25,7 @@ LAST_WORDS = 600
 HOME_AGENT_INFO_ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
     "name": {"type": "str"},
+    "bindings": {"type": "bool", "default": False},
     "process_record": {"type": "path"},
     "wait_for": {"type": "str", "choices": ["answer", "ready", "serving", "stopped", "empty"], "default": "answer"},
     "timeout_ms": {"type": "int", "default": 10000},
@@ -96,7 +97,10 @@ def home_agent_info(params: dict[str, Any], *, check_mode: bool) -> Outcome:
 
     with BackendApi(params) as api:
         waited_ms = _wait(met_or_ended, params, f"home agent {name or '(any)'} {condition}", check_mode=check_mode)
-    return Outcome(values={"home_agents": found, "waited_ms": waited_ms})
+        values: dict[str, Any] = {"home_agents": found, "waited_ms": waited_ms}
+        if params["bindings"]:
+            values["bindings"] = _bindings(api, None, name) if found else []
+    return Outcome(values=values)
 
 
 def still_runs(record: Path | None) -> None:

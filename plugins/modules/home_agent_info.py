@@ -17,6 +17,10 @@ options:
   name:
     description: Only this home agent.
     type: str
+  bindings:
+    description: Whether their bindings are told too, in the same call.
+    type: bool
+    default: false
   wait_for:
     description:
       - V(answer) is content with any answer of HA-B.
@@ -61,6 +65,13 @@ home_agents:
   type: list
   elements: dict
   sample: [{"name": "ha-pp-b", "state": "ready", "role": "active", "region": "region-b", "bindings": 2,
+            "from_node_bit_per_s": 1200, "to_node_bit_per_s": 98000}]
+bindings:
+  description: Their bindings, as M(closedloop.mobility.binding_info) returns them.
+  returned: when O(bindings=true)
+  type: list
+  elements: dict
+  sample: [{"home_address": "2001:db8:c::1001", "care_of_address": "2001:db8:1::1001", "owner": "ha-pp-b",
             "from_node_bit_per_s": 1200, "to_node_bit_per_s": 98000}]
 waited_ms:
   description: Milliseconds until the condition was met.

@@ -157,6 +157,14 @@ def test_home_agents_are_listed_or_one_of_them(backend: FakeBackend) -> None:
     assert [agent["name"] for agent in _agents(backend, name="b").values["home_agents"]] == ["b"]
 
 
+def test_home_agents_are_listed_with_their_bindings(backend: FakeBackend) -> None:
+    backend.agents = [_agent("a"), _agent("b")]
+    backend.bindings = [_binding("2001:db8:100::1001", owner="a"), _binding("2001:db8:100::1002", owner="b")]
+    assert [row["owner"] for row in _agents(backend, bindings=True).values["bindings"]] == ["a", "b"]
+    assert [row["home_address"] for row in _agents(backend, name="b", bindings=True).values["bindings"]] == ["2001:db8:100::1002"]
+    assert "bindings" not in _agents(backend).values
+
+
 @pytest.mark.parametrize(
     ("condition", "before", "after"),
     [

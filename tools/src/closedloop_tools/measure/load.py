@@ -18,6 +18,8 @@ _STREAMS = "16"
 _WINDOW = "50K"
 """Of each stream. They fill the link and fit its queue, so that nothing is lost: then a share is as large as its window, and all have one
 size. Many small ones reach their window at once and even out what is left of chance."""
+_CONGESTION = "cubic"
+"""Their control (RFC 9438), whatever this machine has as its default: BBR paces each stream by what it once measured, and shares by chance."""
 _START_S = "2"
 """Not counted: the time in which the streams' windows open."""
 _STEADY = (sys.executable, "-m", "closedloop_tools.measure.steady")
@@ -62,7 +64,8 @@ class Servers:
 
     def _client(self, mobile_node: str, *options: str) -> list[str]:
         target = ["--client", self._lab.home_address(mobile_node), "--port", str(self.ports[mobile_node])]
-        return _inside(self._lab.namespace("cn"), ["iperf3", "--json", "--connect-timeout", "5000", *target, *options])
+        argv = ["iperf3", "--json", "--connect-timeout", "5000", "--congestion", _CONGESTION, *target, *options]
+        return _inside(self._lab.namespace("cn"), argv)
 
 
 def _inside(namespace: str, argv: list[str]) -> list[str]:
