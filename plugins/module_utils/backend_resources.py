@@ -246,8 +246,10 @@ def _agent(api: BackendApi, name: str) -> dict[str, Any] | None:
 
 def _already(found: dict[str, Any], state: str) -> bool:
     match state:
-        case "serving" | "active":
+        case "serving":
             return bool(found["role"] == "active" and found["state"] == "ready")
+        case "active":
+            return bool(found["role"] == "active" and found["state"] == "ready" and not found["draining"])
         case "fenced":
             return bool(found["proof"])
         case "drained":

@@ -26,6 +26,7 @@ options:
     description:
       - V(serving) hands everything of the present owner over to this home agent, a ready standby.
       - V(active) lets a ready standby serve beside the others. It takes nothing over. Needs home agents with an address of their own.
+        One that is being drained is not any more.
       - V(switched) asks the mobile nodes of O(home_addresses) that it serves to move to O(to). Those that it does not serve stay.
       - V(fenced) cuts the home agent off. Its addresses are free when its lease has ended, or at once with O(stopped).
       - V(drained) asks its mobile nodes to move to other home agents.

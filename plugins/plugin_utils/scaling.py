@@ -26,7 +26,7 @@ def scale_out_plan(
 
     overloaded  name of the VF module that is relieved
     added       the VF module that serves beside the others next
-    deploy      whether it has to be deployed; else it is a standby that is activated
+    deploy      whether it has to be deployed; else it is a standby, or was being drained, and is activated
     standby     the VF module to be deployed afterwards, so that there is a standby again; {} where none is wanted
     moves       orders that balance the load, as balance_plan makes them
     """
@@ -41,8 +41,11 @@ def scale_out_plan(
     if relieved not in placement:
         raise AnsibleFilterError(f"scale_out_overloaded: there is no VF module {relieved!r}; name one of {sorted(present)}")
     standbys = [name for name in sorted(present) if seen.get(name, {}).get("state") == "ready" and seen[name]["role"] == "standby"]
+    draining = [name for name in sorted(present) if name != relieved and _serves(seen.get(name)) and seen[name]["draining"]]
     if begun:
         added, deploy = begun[0], begun[0]["name"] not in standbys
+    elif draining:  # a scale-in was called off
+        added, deploy = present[draining[0]], False
     elif redundancy == "standby" and standbys:
         added, deploy = present[_in_region(standbys, present, region)], False
     else:

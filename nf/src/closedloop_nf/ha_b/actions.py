@@ -62,6 +62,7 @@ EVENT_KINDS = (
     "relinquished",  # planned hand-over: serves nothing any more
     "draining",
     "drained",  # no binding is left
+    "resumed",  # the order to drain is taken back
     "switch",  # mobile nodes were asked to move: bindings
     "forgotten",  # removed from the list of home agents by the operator
 )

@@ -109,9 +109,19 @@ class Operator:
         if self._world.settings.shared:
             raise Problem("conflict", "name", "the home agent address is shared, one serves; promote a home agent instead")
         if agent.record.serving and not agent.proof:
+            if agent.record.draining:
+                self._resume(agent)
             return {"name": command.name, "previous_owner": "", "state": "serving"}
         self._ownership.take_over(self._ready_session(command.name, "name"))
         return {"name": command.name, "previous_owner": "", "state": "adopting"}
+
+    def _resume(self, agent: HomeAgentState) -> None:
+        """It is not drained any more."""
+        world, name = self._world, agent.record.name
+        world.persist([world.put_record(msgspec.structs.replace(agent.record, draining=False))], [])
+        world.timers.cancel(Key("drain", name))
+        world.notify("resumed", name)
+        self._ownership.refresh_home_agents()
 
     def _source(self, command: commands.Promote) -> HomeAgentState | None:
         """Whose bindings are handed over; None where nobody serves."""

@@ -27,6 +27,7 @@ _NOTIFIED: Final[Mapping[str, tuple[str, ...]]] = {
     "relinquished": (),
     "draining": ("bindings",),
     "drained": (),
+    "resumed": (),
     "switch": ("to", "bindings"),
     "forgotten": (),
 }
@@ -44,6 +45,7 @@ _CHANGES: Final[Mapping[str, str]] = {
     "relinquished": "bindingsRelinquished",
     "draining": "homeAgentDraining",
     "drained": "homeAgentDrained",
+    "resumed": "homeAgentResumed",
     "switch": "mobileNodesSwitched",
     "forgotten": "homeAgentRemoved",
 }
@@ -109,7 +111,7 @@ class HomeAgentBackend:
         if ending is not None:
             for condition in _CONDITIONS:
                 events += author.clear_alarm(name, condition, now, {**about, "reason": ending})
-        if kind == "ready":
+        if kind in ("ready", "resumed"):
             events += author.enter_state(name, "inService", now, about)
         elif kind in ("lost", "not_ready", "stopped"):
             events += author.enter_state(name, "outOfService", now, about)

@@ -145,6 +145,23 @@ def test_drain_asks_again_until_nothing_is_left_and_gives_no_new_ones() -> None:
     assert bench.events("drained")
 
 
+def test_what_is_activated_is_not_drained_any_more() -> None:
+    bench = Bench()
+    a, b = bench.join("a"), bench.join("b")
+    bench.register(a, 0, 1)
+    bench.command(c.Drain("a"))
+    bench.clear()
+    assert bench.command(c.Activate("a")).result["state"] == "serving"
+    assert bench.events("resumed")
+    assert sorted(agent.address for agent in bench.sent(b, m.HomeAgents)[-1].rows) == [care_of(97), care_of(98)]
+    assert bench.register(a, 9, 1).status == 0, "it takes new ones"
+    bench.clear()
+    bench.live(DRAIN_REPEAT_S + 0.1, a, b)
+    assert not bench.sent(a, m.SwitchHomeAgent), "nobody is asked to leave"
+    bench.command(c.Activate("a"))
+    assert not bench.events("resumed"), "it had been taken back already"
+
+
 def test_drain_needs_somebody_to_move_to() -> None:
     bench = Bench()
     bench.join("a")

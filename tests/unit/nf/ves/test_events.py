@@ -114,6 +114,7 @@ def test_every_state_change_of_ha_b_gives_valid_events(check: Check) -> None:
         "relinquished": [("notification", "bindingsRelinquished")],
         "draining": [("stateChange", "mobilityService"), ("notification", "homeAgentDraining")],
         "drained": [("notification", "homeAgentDrained")],
+        "resumed": [("stateChange", "mobilityService"), ("notification", "homeAgentResumed")],
         "switch": [("notification", "mobileNodesSwitched")],
         "forgotten": [
             ("fault", "mobilitySocketClosed"),

@@ -256,6 +256,7 @@ def test_orders_are_given_and_in_check_mode_only_predicted(
         ("active", _agent("b")),
         ("fenced", {**_agent("b"), "proof": "bye"}),
         ("drained", {**_agent("b"), "draining": True}),
+        ("serving", {**_agent("b"), "draining": True}),
     ],
 )
 def test_an_order_that_was_carried_out_is_not_given_again(backend: FakeBackend, state: str, agent: dict[str, Any]) -> None:

@@ -65,6 +65,15 @@ def test_a_waiting_standby_serves_at_once_and_there_is_another_one_afterwards() 
     assert plan["moves"] == MOVE
 
 
+def test_one_that_was_being_drained_serves_again_before_another_is_deployed() -> None:
+    placement = present(A, {**B, "role": "active"})
+    plan = out(placement, [seen("ha-pp-a"), seen("ha-pp-b", draining=True)], HEAVY, overloaded="ha-pp-a")
+    assert (plan["added"]["name"], plan["deploy"], plan["moves"]) == ("ha-pp-b", False, MOVE)
+    moved = [("h1", "ha-pp-b", 500), ("h2", "ha-pp-b", 500)]
+    plan = out(placement, [seen("ha-pp-a"), seen("ha-pp-b", draining=True)], moved, overloaded="ha-pp-b")
+    assert plan["added"]["name"] != "ha-pp-b", "it is overloaded itself"
+
+
 def test_a_standby_that_is_lost_is_made_anew_by_its_own_failover() -> None:
     """One VF module more is what a scale-out may lead to."""
     plan = out(present(A, B), [seen("ha-pp-a"), seen("ha-pp-b", "standby", "lost")], HEAVY, "standby", overloaded="ha-pp-a")

@@ -69,7 +69,7 @@ OPERATIONS = (
         "POST",
         "/v1/home-agents/{name}/activate",
         "activate",
-        "Let a ready standby serve beside the others; event `adopted` tells when it does",
+        "Let a ready standby serve beside the others, event `adopted` tells when it does; or take an order to drain back",
         {200: t.Promoted, 202: t.Promoted},
     ),
     Operation("POST", "/v1/home-agents/{name}/drain", "drain", "Ask all mobile nodes of an HA-PP to move", {202: t.Drained}),
