@@ -19,7 +19,7 @@ _WINDOW = "50K"
 """Of each stream. They fill the link and fit its queue, so that nothing is lost: then a share is as large as its window, and all have one
 size. Many small ones reach their window at once and even out what is left of chance."""
 _CONGESTION = "cubic"
-"""Their control (RFC 9438), whatever this machine has as its default: BBR paces each stream by what it once measured, and shares by chance."""
+"""Their control (RFC 9438), whatever the machine's default is: BBR paces each stream by what it once measured, and shares by chance."""
 _START_S = "2"
 """Not counted: the time in which the streams' windows open."""
 _STEADY = (sys.executable, "-m", "closedloop_tools.measure.steady")
