@@ -154,7 +154,7 @@ class Host:
                     self.stream.send("backend", action.message)
             case events.SendMobility():
                 self.home.acknowledged(self, action)
-                self.network.send(action.destination, lambda: action)
+                self.network.send(action.tunnel or action.destination, lambda: action)
             case events.SendIcmpv6():
                 self.network.send(action.destination, lambda: action)
             case events.Install():

@@ -24,6 +24,8 @@ class Node:
         self.sequence = 100
         self.received: list[ipv6.Ipv6Packet] = []
         self.raw: list[bytes] = []
+        self.tunnelled: list[bytes] = []
+        """What came through the tunnel, except for echo requests."""
         self.mobility_headers = 0
         self.echoes = 0
         self._arrived = asyncio.Event()
@@ -101,14 +103,14 @@ class Node:
             except ParseError:
                 continue
             if packet.next_header == ipv6.IPV6_IN_IPV6:
-                self._tunnelled(packet)
+                self._tunnelled(packet, raw)
             elif packet.next_header != ipv6.ICMPV6 or packet.payload[0] not in (133, 134, 135, 136):
                 self.raw.append(raw)
                 self.received.append(packet)
                 self.mobility_headers += packet.next_header == mobility.MOBILITY_HEADER
                 self._arrived.set()
 
-    def _tunnelled(self, outer: ipv6.Ipv6Packet) -> None:
+    def _tunnelled(self, outer: ipv6.Ipv6Packet, raw: bytes) -> None:
         """Answer an echo request for the home address through the tunnel it came by."""
         inner = ipv6.parse_packet(outer.payload)
         if inner.header.destination == self.home and inner.next_header == ipv6.ICMPV6 and inner.payload[0] == ECHO_REQUEST:
@@ -116,6 +118,8 @@ class Node:
             reply = icmpv6.build_icmpv6(icmpv6.UnknownIcmpv6(ECHO_REPLY, 0, inner.payload[4:]), self.home, inner.header.source)
             packet = ipv6.build_packet(self.home, inner.header.source, ipv6.ICMPV6, reply)
             self.send(ipv6.build_packet(outer.header.destination, outer.header.source, ipv6.IPV6_IN_IPV6, packet))
+        else:
+            self.tunnelled.append(raw)
 
     def messages(self) -> list[mobility.MobilityMessage]:
         """Mobility Header messages received so far; each must carry the right checksum."""

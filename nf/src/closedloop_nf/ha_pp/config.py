@@ -36,6 +36,15 @@ class HomeLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retrans_timer_ms: PositiveMs = 1000
 
 
+class PrefixAdvertisement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When mobile nodes are told the home prefixes without asking (RFC 6275 sections 10.6.2 and 13)."""
+
+    min_interval_s: Annotated[float, Meta(gt=0, le=86_400, description="MinMobPfxAdvInterval: no advertisement sooner than this.")] = 600.0
+    max_interval_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="MaxMobPfxAdvInterval: after so long without one, one is planned.")
+    ] = 86_400.0
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One HA-PP."""
 
@@ -60,6 +69,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         float, Meta(gt=0, le=3600, description="How far a mobile node's clock may be off (RFC 4285 section 6).")
     ] = 7.0
     max_lifetime_s: Annotated[int, Meta(ge=4, le=262_140, description="Longest lifetime granted.")] = 3600
+    prefix_advertisement: PrefixAdvertisement = PrefixAdvertisement()
     ves: Annotated[VesConfig | None, Meta(description="Events to a VES collector; nothing is reported without it.")] = None
     user: ProcessUser | None = None
     log_level: LogLevel = "info"

@@ -24,6 +24,7 @@ from closedloop_nf.ha_pp.events import (
     TrafficMeasured,
 )
 from closedloop_nf.ha_pp.ownership import Ownership
+from closedloop_nf.ha_pp.prefix_advertising import PrefixAdvertiser
 from closedloop_nf.ha_pp.refresh import Refresher
 from closedloop_nf.ha_pp.registration import Registrar
 from closedloop_nf.ha_pp.session import Session
@@ -32,7 +33,8 @@ from closedloop_nf.ha_pp.switching import Switcher
 from closedloop_nf.link import messages
 from closedloop_nf.runtime.clock import Instant
 from closedloop_nf.wire import mobility
-from closedloop_nf.wire.errors import ParseError
+from closedloop_nf.wire.errors import ParseError, Reason
+from closedloop_nf.wire.ipv6 import is_unicast_routable
 from closedloop_nf.wire.status import BindingErrorStatus
 
 
@@ -42,7 +44,8 @@ class PacketProcessor:
     def __init__(self, parameters: Parameters, rng: random.Random) -> None:
         self.state = State(parameters)
         self.refresher = Refresher(self.state)
-        self.ownership = Ownership(self.state, self.refresher)
+        self.advertiser = PrefixAdvertiser(self.state, rng)
+        self.ownership = Ownership(self.state, self.refresher, self.advertiser)
         self.session = Session(self.state, self.ownership, rng)
         self.registrar = Registrar(self.state, self.ownership)
         self.switcher = Switcher(self.state)
@@ -53,7 +56,13 @@ class PacketProcessor:
         """Monotonic seconds of the next tick wanted; None: none."""
         if self._stopped:
             return None
-        parts = (self.ownership.deadline(), self.session.deadline(), self.refresher.deadline(), self.switcher.deadline())
+        parts = (
+            self.ownership.deadline(),
+            self.session.deadline(),
+            self.refresher.deadline(),
+            self.switcher.deadline(),
+            self.advertiser.deadline(),
+        )
         return min([at for at in parts if at is not None], default=None)
 
     def tick(self, now: Instant) -> list[Action]:
@@ -63,6 +72,7 @@ class PacketProcessor:
             self.session.installed(now)
             self.switcher.tick(now)
             self.refresher.tick(now)
+            self.advertiser.tick(now)
         return self.state.take_actions()
 
     def handle(self, event: Input, now: Instant) -> list[Action]:
@@ -76,7 +86,7 @@ class PacketProcessor:
             case HomeAddressOptionReceived():
                 self._home_address_option(event.source, event.destination, event.home_address, now)
             case Icmpv6Received():
-                discovery.answer(self.state, event, now, self._rng)
+                discovery.answer(self.state, event, now, self._rng, self.advertiser)
             case LinkConnected():
                 self.session.connect_done(now)
             case LinkClosed():
@@ -117,6 +127,7 @@ class PacketProcessor:
             message = mobility.parse_mobility(event.payload)
         except ParseError as error:
             state.counters["discarded_" + error.reason] += 1
+            self._parameter_problem(error, event, now)
             return
         if isinstance(message, mobility.BindingUpdate):
             self.registrar.binding_update(message, event.payload, event.source, event.destination, event.home_address, now)
@@ -142,6 +153,24 @@ class PacketProcessor:
             self.state.counters["binding_errors_sent"] += 1
             self.state.out.append(
                 replies.binding_error(source=destination, destination=source, status=int(status), home_address=home_address)
+            )
+
+    def _parameter_problem(self, error: ParseError, event: MobilityReceived, now: Instant) -> None:
+        """RFC 6275 section 9.2: of these two the sender hears. The kernel has none for a header that only a raw socket knows."""
+        if (
+            error.reason in (Reason.PAYLOAD_PROTO, Reason.HEADER_LENGTH)
+            and is_unicast_routable(event.source)
+            and self.state.unauthenticated.take(now)
+        ):
+            self.state.counters["parameter_problems_sent"] += 1
+            self.state.out.append(
+                replies.parameter_problem(
+                    source=event.destination,
+                    destination=event.source,
+                    home_address=event.home_address,
+                    payload=event.payload,
+                    offset=error.offset,
+                )
             )
 
     # --- from HA-B ---------------------------------------------------------------------------------------------------

@@ -5,19 +5,18 @@ from __future__ import annotations
 import random
 
 from closedloop_nf.ha_pp.events import Icmpv6Received, SendIcmpv6
+from closedloop_nf.ha_pp.prefix_advertising import PrefixAdvertiser, advertisement
 from closedloop_nf.ha_pp.state import State
 from closedloop_nf.runtime.clock import Instant
 from closedloop_nf.wire import icmpv6
 from closedloop_nf.wire.errors import ParseError
 from closedloop_nf.wire.ipv6 import is_unicast_routable
-from closedloop_nf.wire.nd_options import PrefixInformation
 
 MAX_LISTED = (1280 - 40 - 8) // 16
 """Addresses in one DHAAD reply that stay inside the minimum MTU (RFC 6275 section 10.5.1)."""
-PREFIX_LIFETIME_S = 86_400
 
 
-def answer(state: State, received: Icmpv6Received, now: Instant, rng: random.Random) -> None:
+def answer(state: State, received: Icmpv6Received, now: Instant, rng: random.Random, advertiser: PrefixAdvertiser) -> None:
     """Answer a home agent address discovery request or a mobile prefix solicitation; count and drop anything else."""
     if not state.serving(now) or state.address is None:
         state.counters["discarded_not_serving"] += 1
@@ -36,7 +35,7 @@ def answer(state: State, received: Icmpv6Received, now: Instant, rng: random.Ran
             return
         # Most preferred first, equals in another order each time (section 10.5.1).
         ranked = sorted(state.home_agents, key=lambda agent: (-agent.preference, rng.random()))
-        reply: icmpv6.Icmpv6Message = icmpv6.HomeAgentDiscoveryReply(
+        reply = icmpv6.HomeAgentDiscoveryReply(
             identifier=message.identifier, home_agents=tuple(agent.address for agent in ranked[:MAX_LISTED])
         )
         state.counters["discovery_replies_sent"] += 1
@@ -51,20 +50,5 @@ def answer(state: State, received: Icmpv6Received, now: Instant, rng: random.Ran
         if not state.unauthenticated.take(now):
             state.counters["answers_suppressed"] += 1
             return
-        reply = icmpv6.MobilePrefixAdvertisement(
-            identifier=message.identifier, managed=False, other=False, options=tuple(_prefix(p, n) for p, n in state.home_prefixes)
-        )
-        state.counters["prefix_advertisements_sent"] += 1
-        state.out.append(SendIcmpv6(state.address, received.source, home_address, icmpv6.build_icmpv6(reply, state.address, home_address)))
-
-
-def _prefix(prefix: bytes, length: int) -> PrefixInformation:
-    return PrefixInformation(
-        prefix_length=length,
-        on_link=True,
-        autonomous=True,
-        router_address=False,
-        valid_lifetime=PREFIX_LIFETIME_S,
-        preferred_lifetime=PREFIX_LIFETIME_S,
-        prefix=prefix,
-    )
+        state.out.append(advertisement(state, home_address, received.source, message.identifier))
+        advertiser.solicited(home_address, now)

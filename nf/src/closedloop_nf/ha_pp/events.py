@@ -105,13 +105,15 @@ class SendLink(msgspec.Struct, frozen=True, gc=False):
 class SendMobility(msgspec.Struct, frozen=True, gc=False):
     """Send a Mobility Header message, checksum already in it.
 
-    With routing_home_address the packet carries a type 2 routing header (RFC 6275 section 6.4).
+    With routing_home_address the packet carries a type 2 routing header (RFC 6275 section 6.4), with tunnel it goes inside another one to
+    that care-of address.
     """
 
     source: bytes
     destination: bytes
     routing_home_address: bytes | None
     payload: bytes
+    tunnel: bytes | None = None
 
 
 class SendIcmpv6(msgspec.Struct, frozen=True, gc=False):

@@ -20,6 +20,7 @@ from closedloop_nf.ha_pp.events import (
     RevokeLease,
     TakeAddress,
 )
+from closedloop_nf.ha_pp.prefix_advertising import PrefixAdvertiser
 from closedloop_nf.ha_pp.refresh import Refresher
 from closedloop_nf.ha_pp.state import State, wanted
 from closedloop_nf.link.messages import Adopt, Binding
@@ -37,8 +38,8 @@ retransmissions of its Binding Update before it sends by the new tunnel."""
 class Ownership:
     """Keeps `state.served` and the kernel equal to the rows that are ours. `busy` while some are still to be installed."""
 
-    def __init__(self, state: State, refresher: Refresher) -> None:
-        self._state, self._refresher = state, refresher
+    def __init__(self, state: State, refresher: Refresher, advertiser: PrefixAdvertiser) -> None:
+        self._state, self._refresher, self._advertiser = state, refresher, advertiser
         self._backlog: deque[bytes] = deque()
         self._to_announce: deque[bytes] = deque()
         self._lingering: dict[bytes, tuple[bytes, float]] = {}
@@ -99,11 +100,16 @@ class Ownership:
             self._install([row], now)
         else:
             self._refresher.plan(row, now)
+        self._advertiser.registered(row.home_address, now)
 
     def forget(self, row: Binding) -> None:
         """A deregistration of ours became durable; `row` has lifetime_s 0."""
         self._state.known.learn(row)
         self.stop_serving([row.home_address])
+
+    def prefixes_known(self, now: Instant) -> None:
+        """HA-B has told the home prefixes."""
+        self._advertiser.prefixes_known(now)
 
     def adopt(self, message: Adopt) -> list[bytes]:
         """Take over all rows of `previous_owner`, of nobody where that is empty; returns their home addresses."""
@@ -158,6 +164,7 @@ class Ownership:
                 siblings.append(sibling)
                 del state.defended[sibling]
             self._refresher.cancel(home_address)
+            self._advertiser.cancel(home_address)
         return siblings
 
     def _lingers_for(self, home_address: bytes) -> bool:
@@ -232,6 +239,7 @@ class Ownership:
             self._lingering.pop(home_address, None)
             if held is None:
                 fresh.append(home_address)
+                self._advertiser.served(home_address, now)
             sibling = link_local(home_address) if want.link_local or (held is not None and held.link_local) else b""
             if want.link_local and sibling not in state.defended:
                 state.defended[sibling] = home_address

@@ -1,9 +1,10 @@
-"""Messages an HA-PP sends to mobile nodes: Binding Acknowledgement, Binding Refresh Request, Binding Error, Home Agent Switch."""
+"""Messages an HA-PP sends to mobile nodes: Binding Acknowledgement, Binding Refresh Request, Binding Error, Home Agent Switch, and what it
+answers to malformed ones."""
 
 from __future__ import annotations
 
-from closedloop_nf.ha_pp.events import SendMobility
-from closedloop_nf.wire import authentication, mobility
+from closedloop_nf.ha_pp.events import SendIcmpv6, SendMobility
+from closedloop_nf.wire import authentication, icmpv6, ipv6, mobility
 from closedloop_nf.wire.mobility_options import BindingRefreshAdvice, MobilityOption, ReplayProtection
 
 REFRESH_ADVICE_SHARE = 0.75
@@ -52,8 +53,10 @@ def home_agent_switch(
 
 
 def binding_refresh_request(*, source: bytes, home_address: bytes, care_of_address: bytes) -> SendMobility:
-    """RFC 6275 section 6.1.2: the mobile node should update its binding."""
-    return _send(mobility.BindingRefreshRequest(options=()), source, care_of_address, home_address, care_of_address, None, None)
+    """RFC 6275 section 6.1.2: the mobile node should update its binding. To its home address, so through its tunnel: only a Binding
+    Acknowledgement may come by a type 2 routing header (section 6.1)."""
+    data = mobility.build_mobility(mobility.BindingRefreshRequest(options=()))
+    return SendMobility(source, home_address, None, mobility.seal(data, source, home_address), tunnel=care_of_address)
 
 
 def binding_error(*, source: bytes, destination: bytes, status: int, home_address: bytes) -> SendMobility:
@@ -62,8 +65,16 @@ def binding_error(*, source: bytes, destination: bytes, status: int, home_addres
     return SendMobility(source, destination, None, data)
 
 
+def parameter_problem(*, source: bytes, destination: bytes, home_address: bytes | None, payload: bytes, offset: int) -> SendIcmpv6:
+    """RFC 6275 section 9.2, to the sender of a Mobility Header whose octet at `offset` is wrong. The raw socket has taken its headers off:
+    what it invokes is the packet made anew, from `destination` to `source`."""
+    invoking = ipv6.build_packet(destination, source, mobility.MOBILITY_HEADER, payload, home_address_option=home_address)
+    problem = icmpv6.ParameterProblem(code=0, pointer=len(invoking) - len(payload) + offset, invoking=invoking)
+    return SendIcmpv6(source, destination, None, icmpv6.build_icmpv6(problem, source, destination))
+
+
 def _send(
-    message: mobility.BindingAcknowledgement | mobility.HomeAgentSwitch | mobility.BindingRefreshRequest,
+    message: mobility.BindingAcknowledgement | mobility.HomeAgentSwitch,
     source: bytes,
     destination: bytes,
     home_address: bytes,
@@ -71,7 +82,7 @@ def _send(
     spi: int | None,
     key: bytes | None,
 ) -> SendMobility:
-    if spi is not None and key is not None and not isinstance(message, mobility.BindingRefreshRequest):
+    if spi is not None and key is not None:
         data = authentication.authenticate(message, care_of_address=care_of_address, home_address=home_address, spi=spi, key=key)
     else:
         data = mobility.build_mobility(message)

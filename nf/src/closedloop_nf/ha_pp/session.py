@@ -175,6 +175,7 @@ class Session:
         state.shared_address = message.shared_address
         state.max_lifetime_s = min(message.max_lifetime_s, state.parameters.max_lifetime_s)
         state.policy_changed()
+        self._ownership.prefixes_known(now)
         # Active without the one address that registrations go to would be a standby that does not know it.
         state.role = "standby" if message.address_mode == "shared" and not message.holds_shared_address else message.role
         if state.role != "active":

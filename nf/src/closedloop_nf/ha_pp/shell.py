@@ -115,6 +115,8 @@ class Shell:
             timestamp_window_s=config.timestamp_window_s,
             max_lifetime_s=config.max_lifetime_s,
             detect_duplicates=config.home_link.dad_transmits > 0,
+            prefix_min_interval_s=config.prefix_advertisement.min_interval_s,
+            prefix_max_interval_s=config.prefix_advertisement.max_interval_s,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -284,7 +286,7 @@ class Shell:
                 if type(action.message) is Synced:
                     self._synced.set()
             case events.SendMobility():
-                self._send(action.source, action.destination, action.routing_home_address, MOBILITY_HEADER, action.payload)
+                self._send_mobility(action)
             case events.RenewLease():
                 self._plane.renew_lease(action.until - now().mono)
             case events.Install():
@@ -326,6 +328,13 @@ class Shell:
         for address in addresses - self._anycast:
             self._icmpv6.join_anycast(address, interface)
         self._anycast = addresses
+
+    def _send_mobility(self, action: events.SendMobility) -> None:
+        if action.tunnel is None:
+            self._send(action.source, action.destination, action.routing_home_address, MOBILITY_HEADER, action.payload)
+            return
+        inner = ipv6.build_packet(action.source, action.destination, MOBILITY_HEADER, action.payload)
+        self._send(action.source, action.tunnel, None, ipv6.IPV6_IN_IPV6, inner)
 
     def _send(self, source: bytes, destination: bytes, routing_home_address: bytes | None, next_header: int, payload: bytes) -> None:
         self._sender.send(ipv6.build_packet(source, destination, next_header, payload, routing_home_address=routing_home_address))

@@ -36,6 +36,10 @@ class Parameters(NamedTuple):
     timestamp_window_s: float = 7.0
     max_lifetime_s: int = 3600
     detect_duplicates: bool = True
+    prefix_min_interval_s: float = 600.0
+    """MinMobPfxAdvInterval (RFC 6275 section 13)."""
+    prefix_max_interval_s: float = 86_400.0
+    """MaxMobPfxAdvInterval."""
 
 
 class TokenBucket:
