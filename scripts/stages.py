@@ -40,8 +40,8 @@ class Check:
     junit: tuple[str, ...] = ()
     waits: bool = False
     """It mostly waits for daemons, and leaves the processors to others."""
-    network: bool = False
-    """It fetches what is not cached yet: not apart from the machine."""
+    fetch: tuple[str, ...] = ()
+    """Fetches what is not cached yet, before it: not apart from the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,13 @@ def molecule() -> list[Check]:
     scenarios = sorted(file.parent.name for file in (ROOT / "molecule").glob("*/molecule.yml"))
     if not scenarios:
         raise SystemExit("molecule/ holds no scenario: nothing would be tested")
-    return [
-        Check((str(BIN / "molecule"), "test", "--scenario-name", name), root=True, waits=True, network=name in NETWORKED)
-        for name in scenarios
-    ]
+    return [Check((str(BIN / "molecule"), "test", "--scenario-name", name), root=True, waits=True, fetch=fetch(name)) for name in scenarios]
+
+
+def fetch(scenario: str) -> tuple[str, ...]:
+    """The command that fetches what a scenario needs from outside, where it has a playbook for that."""
+    playbook = ROOT / "molecule" / scenario / "fetch.yml"
+    return (str(BIN / "ansible-playbook"), str(playbook)) if playbook.exists() else ()
 
 
 def faults() -> list[Check]:
@@ -134,8 +137,6 @@ def hostile() -> list[Check]:
 STAGES: dict[str, Callable[[], list[Check]]] = {
     stage.__name__: stage for stage in (lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, loop_faults, hostile)
 }
-NETWORKED = ("podman",)
-"""Scenarios that make images of packages."""
 
 
 def results(junit: Iterable[str]) -> list[Path]:
@@ -169,8 +170,15 @@ def environment() -> dict[str, str]:
 
 def execute(check: Check, log: Path, say: Say) -> int:
     """Run one command, telling what it prints line by line as it comes, and keeping it in the log; returns its exit status."""
-    wrapped = ["scripts/as_root.sh" if check.network else "scripts/apart.sh"] if check.root else []
-    argv = [*wrapped, *check.argv]
+    if check.fetch:
+        status = command(["scripts/as_root.sh", *check.fetch], log, say)
+        if status:
+            return status
+    return command(["scripts/apart.sh", *check.argv] if check.root else list(check.argv), log, say)
+
+
+def command(argv: list[str], log: Path, say: Say) -> int:
+    """As `execute`, of one command line."""
     with log.open("ab") as copy:
         process = subprocess.Popen(
             argv, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
