@@ -51,7 +51,7 @@ sanity: setup ## ansible-test sanity and units on the built artifact
 molecule: setup ## every molecule scenario
 	@$(STAGES) molecule
 
-test-umip: setup ## build UMIP from UMIP_SOURCE=... (an archive with UMIP_SHA256=...), run it and ask it; needs a kernel with Mobile IPv6
+test-umip: setup ## UMIP from UMIP_SOURCE=... (an archive with UMIP_SHA256=...) as home agent and mobile node; needs a kernel with Mobile IPv6
 	@scripts/as_root.sh .venv/bin/ansible-playbook tests/umip/playbook.yml -e umip_image_source="$(UMIP_SOURCE)" -e umip_image_sha256="$(UMIP_SHA256)"
 
 test-hostile: setup ## twenty thousand events whose every text is an attack, through the control loop
