@@ -2,6 +2,7 @@
  * In UMIP's place where its source is not at hand: home registration of RFC 6275 by raw sockets, without authentication, tunnels and route
  * optimisation; the configuration file and the virtual terminal are UMIP's as far as the roles and tests of this collection use them.
  */
+#define _GNU_SOURCE
 #include "config.h"
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -78,8 +79,13 @@ static void received(int sock)
 {
 	unsigned char data[2048];
 	struct sockaddr_in6 from;
-	socklen_t size = sizeof from;
-	ssize_t length = recvfrom(sock, data, sizeof data, 0, (struct sockaddr *)&from, &size);
+	struct iovec piece = { data, sizeof data };
+	_Alignas(struct cmsghdr) char ancillary[256];
+	struct msghdr message = {
+		.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &piece, .msg_iovlen = 1, .msg_control = ancillary, .msg_controllen = sizeof ancillary
+	};
+	ssize_t length = recvmsg(sock, &message, 0);
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 	unsigned char *mh = data + 24;
 
 	if (length < 40 || data[0] != MOBILITY || data[1] != 2)
@@ -94,6 +100,8 @@ static void received(int sock)
 	} else if (!mobile && mh[2] == UPDATE) {
 		unsigned char answer[16] = { 59, 1, ACKNOWLEDGEMENT, 0, 0, 0, 0, 0, mh[6], mh[7], mh[10], mh[11], 1, 2 };
 
+		if (head && head->cmsg_type == IPV6_PKTINFO)
+			agent = ((struct in6_pktinfo *)CMSG_DATA(head))->ipi6_addr;
 		memcpy(&home, data + 8, 16);
 		sequence = mh[6] << 8 | mh[7];
 		lifetime = (mh[10] << 8 | mh[11]) * 4;
@@ -136,22 +144,23 @@ static const char *text(const struct in6_addr *address, char *buffer)
 
 static void terminal(int server)
 {
-	FILE *client = fdopen(accept(server, NULL, NULL), "r+");
+	int client = accept(server, NULL, NULL);
+	FILE *in = client < 0 ? NULL : fdopen(client, "r"), *out = client < 0 ? NULL : fdopen(dup(client), "w");
 	char line[256], hoa[64], coa[64], local[64];
 
-	if (!client)
+	if (!in || !out)
 		return;
-	fprintf(client, "mip6d> ");
-	fflush(client);
-	while (fgets(line, sizeof line, client) && strcmp(line, "quit\n")) {
-		fseek(client, 0, SEEK_CUR);
+	fprintf(out, "mip6d> ");
+	fflush(out);
+	while (fgets(line, sizeof line, in) && strcmp(line, "quit\n")) {
 		if (!strcmp(line, "bc\n") && bound && !mobile)
-			fprintf(client, "hoa %s status registered\n coa %s flags AH--\n local %s\n lifetime %ld / %d seq %d unreach 0\n",
+			fprintf(out, "hoa %s status registered\n coa %s flags AH--\n local %s\n lifetime %ld / %d seq %d unreach 0\n",
 				text(&home, hoa), text(&care_of, coa), text(&agent, local), (long)(lifetime - (time(NULL) - changed)), lifetime, sequence);
-		fprintf(client, "mip6d> ");
-		fflush(client);
+		fprintf(out, "mip6d> ");
+		fflush(out);
 	}
-	fclose(client);
+	fclose(in);
+	fclose(out);
 }
 
 int main(int argc, char **argv)
@@ -171,6 +180,7 @@ int main(int argc, char **argv)
 		{ .fd = socket(AF_INET6, SOCK_RAW, mobile ? ROUTING : DSTOPTS), .events = POLLIN },
 	};
 
+	setsockopt(polled[1].fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof one);
 	setsockopt(polled[0].fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (sender < 0 || polled[1].fd < 0 || bind(polled[0].fd, (struct sockaddr *)&here, sizeof here) || listen(polled[0].fd, 1))
 		return 1;
