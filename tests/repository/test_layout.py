@@ -18,7 +18,7 @@ MODULES = sorted((ROOT / "plugins/modules").glob("*.py"))
 # Paths of one machine, and hosts of package registries: only the lock file may name these.
 FORBIDDEN = re.compile(
     r"(?<![\w.])(?:/work/|/farm/|/root/\.|/home/[a-z]+/)"
-    r"|\b(?:pypi\.org|pythonhosted\.org|proxy\.golang\.org|galaxy\.ansible\.com|registry\.npmjs\.org|docker\.io|quay\.io|ghcr\.io)\b"
+    r"|\b(?:pypi\.org|pythonhosted\.org|proxy\.golang\.org|galaxy\.ansible\.com|registry\.npmjs\.org|docker\.io(?=/)|quay\.io|ghcr\.io)\b"
 )
 
 

@@ -284,10 +284,6 @@ class MobileNodeCore:
             case icmpv6.HomeAgentDiscoveryReply():
                 return self._discovered(message, event.source, now)
             case icmpv6.MobilePrefixAdvertisement():
-                if event.home_address != self._settings.home_address:
-                    # Section 11.4.3: only by a type 2 routing header.
-                    self.counters["prefix_advertisement_without_routing_header"] += 1
-                    return []
                 return self._prefixes_advertised(message, event.source, now)
             case icmpv6.DestinationUnreachable() | icmpv6.ParameterProblem():
                 sequence = self._reception.undelivered_sequence(message.invoking)

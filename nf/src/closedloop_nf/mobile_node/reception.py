@@ -41,10 +41,15 @@ class Reception:
 
     def read_icmpv6(self, event: Icmpv6Received) -> icmpv6.Icmpv6Message | None:
         try:
-            return icmpv6.parse_icmpv6(event.payload)
+            message = icmpv6.parse_icmpv6(event.payload)
         except ParseError as error:
             self._counters[f"malformed_icmpv6_{error.reason}"] += 1
             return None
+        if isinstance(message, icmpv6.MobilePrefixAdvertisement) and event.home_address != self._settings.home_address:
+            # RFC 6275 section 11.4.3.
+            self._counters["prefix_advertisement_without_routing_header"] += 1
+            return None
+        return message
 
     def undelivered_sequence(self, invoking: bytes) -> int | None:
         """Sequence number of the Binding Update inside an ICMPv6 error, None where it carries none that can be read."""
