@@ -10,6 +10,7 @@ from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_proj
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.declaration import Declaration, Image, Server, Volume
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.differ import Thing, hold
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.ownership import (
+    ACCESS_KEY,
     DEPLOYMENT_KEY,
     FLAVOR_KEY,
     KEYPAIR,
@@ -70,7 +71,9 @@ def _image(plan: Plan, declared: Declaration, found: Snapshot, image: Image) -> 
     half = [row for row in rows if row["name"] == full and is_own(declared, "image", row) and row["status"] in ("queued", "saving")]
     if not file["exists"] and not any(row["name"] == full for row in rows):
         plan.problems.append(f"cloud {declared.cloud}: {where}.file: {image.file} is no file that can be read here; give the image's path")
-    removes = [Step("image", full, "remove", "openstack.cloud.image", {"name": row["id"], "state": "absent"}, part=row["id"]) for row in half]
+    removes = [
+        Step("image", full, "remove", "openstack.cloud.image", {"name": row["id"], "state": "absent"}, part=row["id"]) for row in half
+    ]
     # What an upload that was killed has left cannot be gone on with.
     plan.steps += removes
     arguments = {
@@ -175,7 +178,9 @@ def _looked_up(plan: Plan, declared: Declaration, found: Snapshot, server: Serve
 
 
 def metadata(declared: Declaration, server: Server) -> dict[str, str]:
-    return {DEPLOYMENT_KEY: declared.deployment, ROLES_KEY: ",".join(server.roles)}
+    access = declared.access_port(server).network
+    network = declared.full(access) if declared.own_network(access) else access
+    return {DEPLOYMENT_KEY: declared.deployment, ROLES_KEY: ",".join(server.roles), ACCESS_KEY: network}
 
 
 def servers(plan: Plan, declared: Declaration, found: Snapshot, timeout_s: int) -> None:
@@ -217,7 +222,9 @@ def _server(plan: Plan, declared: Declaration, found: Snapshot, server: Server, 
         if row["name"] == full and is_own(declared, "server", row) and (row["status"] == "ERROR" or row["task_state"] == "deleting")
     ]
     removes = [
-        Step("server", full, "remove", "openstack.cloud.server", {"name": row["id"], "state": "absent", "timeout": timeout_s}, part=row["id"])
+        Step(
+            "server", full, "remove", "openstack.cloud.server", {"name": row["id"], "state": "absent", "timeout": timeout_s}, part=row["id"]
+        )
         for row in gone
     ]
     plan.steps += removes

@@ -214,8 +214,7 @@ def problems(declared: Declaration) -> list[str]:
 def _names(declared: Declaration) -> Iterator[str]:
     if not DEPLOYMENT.match(declared.deployment):
         yield (
-            f"openstack_project_deployment '{declared.deployment}' is not valid: 20 lower-case letters and digits at most, "
-            "a letter first"
+            f"openstack_project_deployment '{declared.deployment}' is not valid: 20 lower-case letters and digits at most, a letter first"
         )
     listed: dict[str, Iterable[str]] = {
         "openstack_project_networks": (network.name for network in declared.networks),
@@ -321,11 +320,16 @@ def _addresses(declared: Declaration) -> Iterator[str]:
                     yield f"{where}.addresses: {text} is server {other}'s, too"
             for text in port.allowed_addresses:
                 try:
-                    ip_network(text)
+                    pair = ip_network(text)
                 except ValueError as error:
                     yield f"{where}.allowed_addresses: '{text}' is not an address or prefix ({error})"
+                    continue
+                if pair.prefixlen == 0:
+                    yield f"{where}.allowed_addresses: {text} is every address, which neutron refuses; set port_security to false"
             for subnet in network.subnets if network else []:
-                if subnet.addressing == "static" and not any(_inside(text, p) for text in port.addresses for p in _prefixes(network, subnet)):
+                if subnet.addressing == "static" and not any(
+                    _inside(text, p) for text in port.addresses for p in _prefixes(network, subnet)
+                ):
                     yield f"{where}.addresses: subnet {subnet.name} is static; give the server an address of {subnet.cidr}"
 
 

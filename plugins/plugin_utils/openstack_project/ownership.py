@@ -12,6 +12,7 @@ from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_proj
 
 DEPLOYMENT_KEY = "closedloop_deployment"
 ROLES_KEY = "closedloop_roles"
+ACCESS_KEY = "closedloop_access_network"
 FLAVOR_KEY = "closedloop:deployment"
 """With a scope, for the scheduler takes an extra spec without one for a demand on the compute host."""
 KEYPAIR = "key"

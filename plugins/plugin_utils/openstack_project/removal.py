@@ -29,7 +29,9 @@ def remove(declared: Declaration, found: Snapshot, *, server_timeout_s: int) -> 
     """Subnets go with their networks."""
     plan = Plan()
     rows = [(kind, row) for kind, row in owned(declared, found)]
-    keys = {kind: [f"{kind}/{_name(kind, row)}/{_id(row)}" for other, row in rows if other == kind] for kind in {kind for kind, _row in rows}}
+    keys = {
+        kind: [f"{kind}/{_name(kind, row)}/{_id(row)}" for other, row in rows if other == kind] for kind in {kind for kind, _row in rows}
+    }
     for kind, row in rows:
         plan.before[f"{kind}/{_name(kind, row)}"] = "present"
         if kind == "subnet":
