@@ -178,33 +178,14 @@ def _rule(direction: str, ether_type: str, protocol: Any, ports: tuple[Any, Any]
 def security_groups(plan: Plan, declared: Declaration, found: Snapshot) -> None:
     for group in declared.security_groups:
         full = declared.full(group.name)
-        rules = [
-            {
-                "direction": "ingress",
-                "ether_type": rule.ether_type,
-                "protocol": rule.protocol,
-                "port_range_min": rule.port_min,
-                "port_range_max": rule.port_max if rule.port_max is not None else rule.port_min,
-                "remote_ip_prefix": rule.remote_prefix,
-            }
-            for rule in wanted_rules(group)
-        ]
-        rules += [{"direction": "egress", "ether_type": family} for family in ("IPv4", "IPv6")]
-        state = [
-            _rule(
-                rule["direction"],
-                str(rule["ether_type"]),
-                rule.get("protocol"),
-                (rule.get("port_range_min"), rule.get("port_range_max")),
-                rule.get("remote_ip_prefix"),
-                None,
-            )
-            for rule in rules
-        ]
-        arguments = {
-            "name": full,
-            "description": declared.owner,
-            "security_group_rules": [{key: value for key, value in rule.items() if value is not None} for rule in rules],
+        rules: dict[str, dict[str, Any]] = {_text(_declared_rule(rule)): rule for rule in _all_rules(group)}
+        arguments = {"name": full, "description": declared.owner, "security_group_rules": list(rules.values())}
+        row = next((row for row in found.security_groups if row["name"] == full), None)
+        there = [(rule["id"], _text(_found_rule(rule))) for rule in (row or {}).get("security_group_rules") or []]
+        changes = {
+            "group": row["id"] if row else "",
+            "create": [rule for text, rule in rules.items() if text not in {text for _id, text in there}],
+            "remove": [rule_id for rule_id, text in there if text not in rules],
         }
         hold(
             plan,
@@ -214,12 +195,34 @@ def security_groups(plan: Plan, declared: Declaration, found: Snapshot) -> None:
                 kind="security_group",
                 name=full,
                 where=f"openstack_project_security_groups[{group.name}]",
-                wanted={"rules": sorted(_text(rule) for rule in set(state))},
-                seen=lambda row: {"rules": sorted(_text(_found_rule(rule)) for rule in row["security_group_rules"] or [])},
+                wanted={"rules": sorted(rules)},
+                seen=lambda row: {"rules": sorted({_text(_found_rule(rule)) for rule in row["security_group_rules"] or []})},
                 create=Step("security_group", full, "create", "openstack.cloud.security_group", arguments),
-                change=Step("security_group", full, "change", "openstack.cloud.security_group", arguments),
+                change=Step("security_group", full, "change", "own.set_rules", changes),
             ),
         )
+
+
+def _all_rules(group: SecurityGroup) -> list[dict[str, Any]]:
+    """As openstack.cloud.security_group takes them. What leaves is not filtered, as in a new group."""
+    rules = [
+        {
+            "direction": "ingress",
+            "ether_type": rule.ether_type,
+            "protocol": rule.protocol,
+            "port_range_min": rule.port_min,
+            "port_range_max": rule.port_max if rule.port_max is not None else rule.port_min,
+            "remote_ip_prefix": rule.remote_prefix,
+        }
+        for rule in wanted_rules(group)
+    ]
+    rules += [{"direction": "egress", "ether_type": family} for family in ("IPv4", "IPv6")]
+    return [{key: value for key, value in rule.items() if value is not None} for rule in rules]
+
+
+def _declared_rule(rule: dict[str, Any]) -> tuple[Any, ...]:
+    ports = (rule.get("port_range_min"), rule.get("port_range_max"))
+    return _rule(rule["direction"], rule["ether_type"], rule.get("protocol"), ports, rule.get("remote_ip_prefix"), None)
 
 
 def _found_rule(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -17,4 +17,12 @@ def wait_until_active(connection: Any, *, server: str, timeout_s: int) -> None:
     connection.compute.wait_for_server(connection.compute.get_server(server), wait=timeout_s)
 
 
-CALLS = {"own.attach_port": attach_port, "own.wait_until_active": wait_until_active}
+def set_rules(connection: Any, *, group: str, create: list[dict[str, Any]], remove: list[str]) -> None:
+    """openstack.cloud.security_group takes a rule for any protocol for each one that the group has, and gives up on the second."""
+    for rule in remove:
+        connection.network.delete_security_group_rule(rule)
+    for attributes in create:
+        connection.network.create_security_group_rule(security_group_id=group, **attributes)
+
+
+CALLS = {"own.attach_port": attach_port, "own.wait_until_active": wait_until_active, "own.set_rules": set_rules}
