@@ -180,5 +180,9 @@ times:
       C(api_ms) is the sum of all waiting, as if one had been made after the other, C(wall_ms) what it took.
   returned: success
   type: dict
-  sample: {kinds: {read: {calls: 1, api_ms: 610, own_ms: 40}}, api_ms: 610, wall_ms: 660, wall_to_api_ratio: 1.08}
+  sample:
+    kinds: {read: {calls: 1, api_ms: 610, own_ms: 40}}
+    api_ms: 610
+    wall_ms: 660
+    wall_to_api_ratio: 1.08
 """

@@ -59,4 +59,5 @@ def exceeded(plan: Plan, declared: Declaration, found: Snapshot) -> Iterator[str
     for group in declared.server_groups:
         size = sum(server.server_group == group.name for server in declared.servers)
         if members is not None and members.allowed is not None and size > members.allowed:
-            yield f"quota server_group_members: {size} servers are in openstack_project_server_groups[{group.name}], {members.allowed} may be"
+            where = f"openstack_project_server_groups[{group.name}]"
+            yield f"quota server_group_members: {size} servers are in {where} and {members.allowed} may be; have it raised to {size}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ansible_collections.closedloop.mobility.plugins.module_utils.openstack_connection import connected
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project import api_clock, compare, removal
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.calls import Calls
@@ -17,7 +18,7 @@ from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_proj
     taken,
 )
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.hosts import hosts
-from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.snapshot import Snapshot, connected, read
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.snapshot import Snapshot, read
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.steps import Done, Plan, carry_out
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.times import times
 
@@ -51,7 +52,7 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
         raise MobilityError("; ".join(plan.problems))
     done: list[Done] = []
     if plan.steps and not check_mode:
-        calls = Calls(declared.cloud)
+        calls = Calls(connection)
         done = carry_out(plan.steps, compare.ids(found, declared), calls.start, calls.wait, parallel=parallel)
         _complain(declared, plan, done)
         if state == "present":

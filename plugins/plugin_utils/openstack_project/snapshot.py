@@ -13,16 +13,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError
+from ansible_collections.closedloop.mobility.plugins.module_utils.openstack_connection import refusals
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.declaration import Declaration, Image
-
-try:
-    import keystoneauth1.exceptions
-    import openstack
-    import openstack.exceptions
-except ImportError as _error:
-    openstack = None
-    _PROBLEM = str(_error)
 
 Rows = list[dict[str, Any]]
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -81,29 +73,6 @@ class Snapshot:
     """Of each declared image's file: `exists`, `size`, and `hash` where the cloud has an image to compare it with."""
 
 
-def connected(cloud: str) -> Any:
-    """A connection with a token. Raises MobilityError."""
-    if openstack is None:
-        raise MobilityError(f"the Python package openstacksdk cannot be imported ({_PROBLEM}): install openstacksdk==4.14.0 for Ansible")
-    try:
-        connection = openstack.connect(cloud=cloud)
-        connection.authorize()
-    except openstack.exceptions.ConfigException as error:
-        raise MobilityError(f"cloud {cloud}: {error}; set openstack_project_cloud to a cloud of clouds.yaml") from None
-    except (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException) as error:
-        raise MobilityError(f"cloud {cloud}: {_refusal(error)}") from None
-    if connection.current_project_id is None:
-        raise MobilityError(f"cloud {cloud}: its credentials are of no project; set auth.project_name in clouds.yaml")
-    return connection
-
-
-def _refusal(error: Exception) -> str:
-    text = str(error)
-    if "401" in text:
-        return f"keystone refuses the credentials ({text}); check auth.username, auth.password and the domains in clouds.yaml"
-    return f"keystone cannot be asked ({text}); check auth.auth_url in clouds.yaml and that it can be reached from here"
-
-
 def read(connection: Any, declared: Declaration) -> Snapshot:
     """The project that the connection is of. Raises MobilityError."""
     project = connection.current_project_id
@@ -126,12 +95,9 @@ def read(connection: Any, declared: Declaration) -> Snapshot:
     }
     if has_volumes:
         lists["volumes"] = connection.block_storage.volumes
-    try:
-        with ThreadPoolExecutor(max_workers=len(lists)) as pool:
-            answers = {name: pool.submit(lambda ask=ask: list(ask())) for name, ask in lists.items()}
-            found = {name: answer.result() for name, answer in answers.items()}
-    except (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException) as error:
-        raise MobilityError(f"cloud {declared.cloud}: the project cannot be read: {error}") from None
+    with refusals(declared.cloud, "the project cannot be read"), ThreadPoolExecutor(max_workers=len(lists)) as pool:
+        answers = {name: pool.submit(lambda ask=ask: list(ask())) for name, ask in lists.items()}
+        found = {name: answer.result() for name, answer in answers.items()}
     rows = {name: [plain(name, item) for item in found[name]] for name in lists if name != "limits"}
     return Snapshot(
         project_id=project,
