@@ -176,8 +176,8 @@ hosts:
       sample: compute1
 times:
   description:
-    - Where the time went, as text in C(lines). C(kinds) has the calls, the milliseconds that they waited for the cloud, and the rest, by kind of thing.
-      C(api_ms) is the sum of all waiting, as if one had been made after the other, C(wall_ms) what it took.
+    - Where the time went, as text in C(lines). C(kinds) has the calls, the milliseconds that they waited for the cloud, and the rest,
+      by kind of thing. C(api_ms) is the sum of all waiting, as if one had been made after the other, C(wall_ms) what it took.
   returned: success
   type: dict
   sample:

@@ -105,7 +105,7 @@ def _result(connection: Any, call: str, arguments: dict[str, Any]) -> dict[str, 
     arguments = {"cloud": connection.config.name, **arguments, "_ansible_no_log": True, "_ansible_check_mode": False}
     with (
         patch_module_args(arguments),
-        mock.patch("openstack.connect", lambda *_arguments, **_options: connection),
+        mock.patch("openstack.connect", return_value=connection),
         contextlib.suppress(SystemExit),
     ):
         importlib.import_module(_module(call)).main()

@@ -21,7 +21,7 @@ from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_proj
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.snapshot import Snapshot
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.steps import Plan, Ref, Step
 
-MIB_PER_GIB = 1024
+ACTIVE = "all, until they are active"
 
 
 def prerequisites(plan: Plan, declared: Declaration, found: Snapshot) -> None:
@@ -184,13 +184,18 @@ def metadata(declared: Declaration, server: Server) -> dict[str, str]:
 
 
 def servers(plan: Plan, declared: Declaration, found: Snapshot, timeout_s: int) -> None:
+    building: list[Step] = []
     for server in declared.servers:
-        _server(plan, declared, found, server, timeout_s)
+        _server(plan, declared, found, server, timeout_s, building)
         for volume in server.volumes:
             _volume(plan, declared, found, server, volume, timeout_s)
+    if building:
+        arguments = {"servers": [Ref("server", step.name) for step in building], "timeout_s": timeout_s}
+        needs = frozenset(step.key for step in building)
+        plan.steps.append(Step("server", ACTIVE, "wait for", "own.wait_until_active", arguments, needs))
 
 
-def _server(plan: Plan, declared: Declaration, found: Snapshot, server: Server, timeout_s: int) -> None:
+def _server(plan: Plan, declared: Declaration, found: Snapshot, server: Server, timeout_s: int, building: list[Step]) -> None:
     looked_up = _looked_up(plan, declared, found, server)
     if looked_up is None:
         return
@@ -207,7 +212,7 @@ def _server(plan: Plan, declared: Declaration, found: Snapshot, server: Server, 
         "auto_ip": False,
         "config_drive": server.config_drive,
         "metadata": marks,
-        "timeout": timeout_s,
+        "wait": False,
         **({"key_name": declared.full(KEYPAIR)} if declared.public_key else {}),
         **({"scheduler_hints": {"group": Ref("server_group", group)}} if group else {}),
         **({"availability_zone": server.availability_zone} if server.availability_zone else {}),
@@ -257,6 +262,7 @@ def _server(plan: Plan, declared: Declaration, found: Snapshot, server: Server, 
     )
     row = hold(plan, declared, [entry for entry in found.servers if entry not in gone], thing)
     if row is None:
+        building += [step for step in plan.steps if step is create]
         return
     before = plan.before[create.key]
     if before["metadata"] != marks:
@@ -265,8 +271,8 @@ def _server(plan: Plan, declared: Declaration, found: Snapshot, server: Server, 
         start = {"name": row["id"], "action": "start", "timeout": timeout_s}
         plan.steps.append(Step("server", full, "start", "openstack.cloud.server_action", start, part="start"))
     if row["status"] == "BUILD":
-        arguments = {"server": row["id"], "timeout_s": timeout_s}
-        plan.steps.append(Step("server", full, "wait for", "own.wait_until_active", arguments))
+        # By a run that did not see the end of it.
+        building.append(create)
         before["running"] = False
     _attached_ports(plan, found, row, create, port_names)
 
@@ -300,7 +306,7 @@ def _volume(plan: Plan, declared: Declaration, found: Snapshot, server: Server, 
     }
     create = Step("volume", full, "create", "openstack.cloud.volume", arguments)
     attach_arguments = {"server": host, "volume": full, "timeout": timeout_s}
-    needs = frozenset({create.key, f"server/{host}"})
+    needs = frozenset({create.key, f"server/{host}", f"server/{ACTIVE}"})
     attach = Step("volume", full, "attach", "openstack.cloud.server_volume", attach_arguments, needs, part="attachment")
     ids = {row["id"]: row["name"] for row in found.servers}
     thing = Thing(

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+
+POLL_S = 1.0
 
 
 def attach_port(connection: Any, *, server: str, port: str) -> None:
@@ -12,9 +15,22 @@ def attach_port(connection: Any, *, server: str, port: str) -> None:
     connection.compute.create_server_interface(server, port_id=port)
 
 
-def wait_until_active(connection: Any, *, server: str, timeout_s: int) -> None:
-    """A server that is being built, by a run that did not see the end of it."""
-    connection.compute.wait_for_server(connection.compute.get_server(server), wait=timeout_s)
+def wait_until_active(connection: Any, *, servers: list[str], timeout_s: int) -> None:
+    """All of them, by one question for all: the module asks nova for each one, which costs the cloud more than building them."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = [server for server in connection.compute.servers() if server.id in servers]
+        broken = [
+            f"{server.name}: {(server.fault or {}).get('message', 'no reason given')}" for server in found if server.status == "ERROR"
+        ]
+        if broken:
+            raise RuntimeError(f"nova could not build {'; '.join(broken)}")
+        slow = [server.name for server in found if server.status != "ACTIVE"]
+        if not slow:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not active after {timeout_s} s (openstack_project_server_timeout_s): {', '.join(slow)}")
+        time.sleep(POLL_S)
 
 
 def set_rules(connection: Any, *, group: str, create: list[dict[str, Any]], remove: list[str]) -> None:
