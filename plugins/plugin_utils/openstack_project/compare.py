@@ -26,7 +26,9 @@ def compare(declared: Declaration, found: Snapshot, *, server_timeout_s: int) ->
     compare_network.floating_addresses(plan, declared, found)
     plan.problems += [f"cloud {declared.cloud}: {text}" for text in exceeded(plan, declared, found)]
     known = set(plan.after)
-    plan.undeclared = sorted(key for kind, row in owned(declared, found) if (key := f"{kind}/{row.get('name') or row['id']}") not in known)
+    # A floating address has no name; those of ports that are gone are used again.
+    named = (f"{kind}/{row['name']}" for kind, row in owned(declared, found) if kind != "floating_ip")
+    plan.undeclared = sorted(key for key in named if key not in known)
     return plan
 
 
