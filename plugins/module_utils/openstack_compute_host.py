@@ -116,10 +116,14 @@ def _migrate(connection: Any, params: dict[str, Any], member: Member) -> str:
         else:
             compute.migrate_server(member.id)
     deadline = time.monotonic() + params["timeout_s"]
+    confirmed = False
     while True:
         server = compute.get_server(member.id)
         if server.status == "VERIFY_RESIZE":
-            compute.confirm_server_resize(member.id)
+            # Once: it stays in this state while the confirmation is under way, and a second one is refused.
+            if not confirmed:
+                compute.confirm_server_resize(member.id)
+            confirmed = True
         elif server.compute_host != member.host and server.task_state is None and server.status in ("ACTIVE", "SHUTOFF"):
             return str(server.compute_host)
         state = next((entry.status for entry in compute.migrations(server_id=member.id) if entry.id not in earlier), "under way")
