@@ -8,13 +8,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.in_process import InProcessAction
-from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project import run
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project import run as project
 
 
 class ActionModule(InProcessAction):
     module_name = "closedloop.mobility.openstack_project"
-    argument_spec = run.ARGUMENT_SPEC
-    function = staticmethod(run.run)
+    argument_spec = project.ARGUMENT_SPEC
+    function = staticmethod(project.run)
 
     def _here(self) -> bool:
         """What is asked is the cloud, by whoever runs this: neither root nor the task's host matters."""

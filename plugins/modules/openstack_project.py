@@ -86,7 +86,7 @@ options:
   parallel:
     description: How many things are made at a time.
     type: int
-    default: 8
+    default: 4
 author:
   - The closedloop.mobility contributors (@closedloop)
 requirements:

@@ -28,7 +28,7 @@ AFTER = {
 def remove(declared: Declaration, found: Snapshot, *, server_timeout_s: int) -> Plan:
     """Subnets go with their networks."""
     plan = Plan()
-    rows = [(kind, row) for kind, row in owned(declared, found)]
+    rows = list(owned(declared, found))
     keys = {
         kind: [f"{kind}/{_name(kind, row)}/{_id(row)}" for other, row in rows if other == kind] for kind in {kind for kind, _row in rows}
     }

@@ -32,7 +32,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "access_network": {"type": "str", "default": ""},
     "floating_network": {"type": "str", "default": ""},
     "server_timeout_s": {"type": "int", "default": 300},
-    "parallel": {"type": "int", "default": 8},
+    "parallel": {"type": "int", "default": 4},
 }
 
 
