@@ -34,6 +34,8 @@ def is_own(declared: Declaration, kind: str, row: dict[str, Any]) -> bool:
     if kind == "flavor":
         return bool((row["extra_specs"] or {}).get(FLAVOR_KEY) == declared.deployment)
     # Keypairs and server groups have nothing but a name, which is the deployment's.
+    if kind == "keypair":
+        return bool(row["name"] == declared.full(KEYPAIR))
     return bool(row["name"].startswith(declared.full("")))
 
 
@@ -53,7 +55,10 @@ def owned(declared: Declaration, found: Snapshot) -> Iterator[tuple[str, dict[st
         "image": found.images,
         "volume": found.volumes,
     }
+    own_servers = {row["id"] for row in found.servers if is_own(declared, "server", row)}
     for kind, rows in kinds.items():
         for row in rows:
-            if is_own(declared, kind, row):
+            # A server group that somebody else's server is in is somebody else's, whatever its name.
+            foreign = kind == "server_group" and not own_servers.issuperset(row["member_ids"] or [])
+            if is_own(declared, kind, row) and not foreign:
                 yield kind, row

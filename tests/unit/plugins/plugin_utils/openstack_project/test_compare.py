@@ -245,13 +245,15 @@ def test_all_that_was_made_is_removed_and_nothing_else() -> None:
         row(cloud.found.ports, "mip6-ha-a-home") | {"id": "foreign", "name": "foreign", "description": "", "network_id": "n"}
     )
     cloud.found.keypairs.append({"name": "mip6x-key", "public_key": "ssh-ed25519 BBBB"})
+    cloud.found.keypairs.append({"name": "mip6-mine", "public_key": "ssh-ed25519 CCCC"})
+    cloud.found.server_groups.append({"id": "g9", "name": "mip6-others", "policy": "affinity", "member_ids": ["of somebody else"]})
     plan = remove(declared(), cloud.found, server_timeout_s=60)
     assert not plan.problems
     removed = {step.key for step in plan.steps}
     for name in ("networks", "routers", "security_groups", "floating_ips", "servers", "server_groups"):
-        own = [entry for entry in getattr(cloud.found, name) if entry["id"] != "n-public"]
+        own = [entry for entry in getattr(cloud.found, name) if entry["id"] not in ("n-public", "g9")]
         assert {entry["id"] for entry in own} <= {step.part for step in plan.steps}, name
-    assert "foreign" not in {step.part for step in plan.steps}
+    assert not {"foreign", "g9", "mip6-mine"} & {step.part for step in plan.steps}
     assert not any("mip6x" in key for key in removed)
     order = {step.part: step for step in plan.steps}
     network = order[row(cloud.found.networks, "mip6-home")["id"]]
