@@ -2,8 +2,8 @@
 
     python -m closedloop_tools.provisioning reports < results.json
 
-`results.json` has the results of the module openstack_project: `one_at_a_time`, `first` and `again`. What a call waits for grows with the calls
-beside it, so the cloud's own time is taken from the run that made one thing after the other.
+`results.json` has the results of the module openstack_project: `one_at_a_time`, `first` and `again`. What a call waits for grows with the
+calls beside it, so the cloud's own time is taken from the run that made one thing after the other.
 """
 
 from __future__ import annotations
