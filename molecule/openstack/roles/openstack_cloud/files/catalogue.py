@@ -1,8 +1,9 @@
 """The catalogue of the test cloud: a user of the services, their endpoints, and a project whose user is a member, no administrator.
 
-catalogue.py CLOUD ADDRESS PASSWORD
+catalogue.py CLOUD ADDRESS    (their password is in the environment, OPENSTACK_CLOUD_SECRET)
 """
 
+import os
 import sys
 
 import openstack
@@ -15,7 +16,8 @@ SERVICES = (
 )
 
 
-def main(cloud: str, address: str, password: str) -> None:
+def main(cloud: str, address: str) -> None:
+    password = os.environ["OPENSTACK_CLOUD_SECRET"]
     identity = openstack.connect(cloud=cloud).identity
     roles = {role.name: role for role in identity.roles()}
     for name, wanted in (("service", ("admin", "service")), ("demo", ("member",))):
