@@ -43,6 +43,13 @@ RECIPE = 1
 
 def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     """The kernel of these inputs, from the cache or built now. Raises MobilityError, and then nothing but a log is left."""
+    try:
+        return _kernel(params, check_mode)
+    except MobilityError as error:
+        raise MobilityError(f"host {os.uname().nodename}: {error}") from error
+
+
+def _kernel(params: dict[str, Any], check_mode: bool) -> Outcome:
     source = Path(params["source"])
     digest = _digest(source, params["sha256"])
     inputs = Inputs(
@@ -92,7 +99,7 @@ def _value(name: str, value: Any) -> str:
 def _hash(digest: str, inputs: Inputs) -> str:
     compiler = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=False) if shutil.which("gcc") else None
     if compiler is None or compiler.returncode:
-        raise MobilityError(f"host {os.uname().nodename} has no compiler: install gcc")
+        raise MobilityError("there is no compiler, install gcc")
     parts = [
         RECIPE,
         digest,
@@ -131,7 +138,7 @@ def _build(inputs: Inputs, wanted: str, root: Path, space_mib: int) -> None:
     free_mib = shutil.disk_usage(root).free >> 20
     if free_mib < space_mib:
         raise MobilityError(
-            f"host {os.uname().nodename}: {root} has {free_mib} MiB free, a build needs {space_mib} (space_mib); "
+            f"{root} has {free_mib} MiB free, a build needs {space_mib} (space_mib); "
             "make room, or name another cache_directory"
         )
     log = root / f"failed-{wanted}.log"
@@ -152,7 +159,7 @@ def _build(inputs: Inputs, wanted: str, root: Path, space_mib: int) -> None:
         result.rename(root / wanted)
         log.unlink(missing_ok=True)
     except OSError as error:
-        raise MobilityError(f"host {os.uname().nodename}: the build in {root} failed: {error.strerror}; make room on that disk") from error
+        raise MobilityError(f"the build in {root} failed: {error.strerror}; make room on that disk") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -167,5 +174,6 @@ def _environment(compiler_cache: Path) -> Mapping[str, str]:
         "KBUILD_BUILD_HOST": "closedloop",
         "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
         "KBUILD_BUILD_VERSION": "1",
+        "KDEB_COMPRESS": "gzip",
         "LC_ALL": "C",
     }

@@ -46,7 +46,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Tree:
-    """`log` gets what the tools say. Every error is a MobilityError that names the host and what can be done."""
+    """`log` gets what the tools say. Every error is a MobilityError that tells what can be done."""
 
     root: Path
     log: Path
@@ -158,7 +158,7 @@ class Tree:
             full = "No space left on device" in said or shutil.disk_usage(self.log.parent).free < 1 << 20
             remedy = "make room on that disk" if full else f"the whole log is {self.log}"
             errors = [line for line in said.splitlines() if re.search(r"error|Error|No such|No space|not found", line)] or said.splitlines()
-            raise MobilityError(f"host {os.uname().nodename}: {what} in {self.root} failed; {remedy}:\n" + "\n".join(errors[-8:]))
+            raise MobilityError(f"{what} in {self.root} failed; {remedy}:\n" + "\n".join(errors[-8:]))
 
 
 def _line(name: str, value: str) -> str:

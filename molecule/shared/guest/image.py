@@ -1,0 +1,154 @@
+"""A disk with a Debian that boots by GRUB, is reached by ssh, and runs Ansible's modules: image.py CACHE [PACKAGE...]
+
+Made once of the distribution's packages and of those that are named beside them, and kept: CACHE/guest/<hash>/ has `disk.raw`, and `key`, by
+which one becomes root. The guest takes its addresses from DHCP and router advertisements. Prints where it is, as JSON. Run it as root.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+SUITE = "bookworm"
+PACKAGES = (
+    *("linux-image-cloud-amd64", "tiny-initramfs", "grub2-common", "grub-pc-bin"),
+    *("systemd-sysv", "udev", "dbus", "kmod", "openssh-server", "iproute2", "python3", "python3-apt"),
+)
+EXCLUDED = ("doc", "info", "locale", "man")
+DISK_MIB = 2048
+SECTOR = 512
+FIRST_SECTOR = 2048
+UUID = str(uuid.uuid5(uuid.NAMESPACE_DNS, "guest.example"))
+
+DEFAULTS = """\
+GRUB_DEFAULT=0
+GRUB_TIMEOUT=0
+GRUB_RECORDFAIL_TIMEOUT=0
+GRUB_TERMINAL=console
+GRUB_DISABLE_LINUX_UUID=true
+GRUB_DISABLE_OS_PROBER=true
+GRUB_CMDLINE_LINUX="console=ttyS0"
+"""
+MENU = """\
+set timeout=0
+menuentry 'Debian GNU/Linux' $menuentry_id_option 'gnulinux-simple-IDENTITY' {
+  linux /boot/vmlinuz-RELEASE root=/dev/vda1 ro console=ttyS0
+  initrd /boot/initrd.img-RELEASE
+}
+"""
+"""For the first boot. The guest's own update-grub writes another, as soon as a kernel is installed. The root is named by its device, which
+kernels find that take no initial RAM disk."""
+INITIAL = """\
+AUTO_MODULES=no
+INCLUDE_MODULES=virtio_pci,virtio_blk
+MICROCODE=no
+"""
+NETWORK = """\
+[Match]
+Type=ether
+
+[Network]
+DHCP=yes
+IPv6AcceptRA=yes
+"""
+IDLE = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer")
+"""What a guest that lives for minutes does not do."""
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[:3])} failed:\n{done.stdout[-3000:]}")
+
+
+def bootstrapped(root: Path, packages: list[str]) -> None:
+    run(
+        "mmdebstrap",
+        "--quiet",
+        "--variant=minbase",
+        "--format=directory",
+        f"--include={','.join(packages)}",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in EXCLUDED),
+        SUITE,
+        str(root),
+    )
+
+
+def written(root: Path, public_key: str) -> None:
+    """What makes a machine of the packages."""
+    release = next((root / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
+    files = {
+        "etc/hostname": "guest\n",
+        "etc/hosts": "127.0.0.1 localhost guest\n::1 localhost guest\n",
+        "etc/fstab": f"UUID={UUID} / ext4 defaults 0 1\n",
+        "etc/default/grub": DEFAULTS,
+        "etc/tiny-initramfs/tiny-initramfs.conf": INITIAL,
+        "etc/systemd/network/ether.network": NETWORK,
+        "boot/grub/grub.cfg": MENU.replace("IDENTITY", UUID).replace("RELEASE", release),
+        "root/.ssh/authorized_keys": public_key,
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700 if ".ssh" in name else 0o755)
+        (root / name).write_text(text, encoding="utf-8")
+    shutil.copytree(root / "usr/lib/grub/i386-pc", root / "boot/grub/i386-pc")
+    run("chroot", str(root), "mktirfs", "-o", f"/boot/initrd.img-{release}", release)
+    run("chroot", str(root), "grub-editenv", "/boot/grub/grubenv", "create")
+    run("chroot", str(root), "systemctl", "enable", "systemd-networkd.service")
+    run("chroot", str(root), "systemctl", "mask", "systemd-networkd-wait-online.service", *IDLE)
+
+
+def disk(root: Path, file: Path) -> None:
+    """The file system in the first partition, GRUB in the sectors before it, where `grub-install` would put it."""
+    sectors = DISK_MIB * 2048
+    run("chroot", str(root), "grub-mkimage", "-O", "i386-pc", "-o", "/core.img", "-p", "(hd0,msdos1)/boot/grub", "biosdisk", "part_msdos", "ext2")
+    core = (root / "core.img").read_bytes()
+    (root / "core.img").unlink()
+    if len(core) > (FIRST_SECTOR - 1) * SECTOR:
+        raise SystemExit(f"GRUB has {len(core)} bytes, more than there is before the first partition")
+    with file.open("wb") as image:
+        image.truncate(sectors * SECTOR)
+        image.write((root / "usr/lib/grub/i386-pc/boot.img").read_bytes()[:440])
+        image.seek(446)
+        entry = b"\x80\xff\xff\xff\x83\xff\xff\xff" + FIRST_SECTOR.to_bytes(4, "little") + (sectors - FIRST_SECTOR).to_bytes(4, "little")
+        image.write(entry + bytes(48) + b"\x55\xaa")
+        image.write(core)
+    features = "^metadata_csum_seed,^orphan_file"  # GRUB 2.06 does not read them
+    offset = f"offset={FIRST_SECTOR * SECTOR}"
+    size = f"{(sectors - FIRST_SECTOR) // 2}k"
+    run("mkfs.ext4", "-q", "-F", "-U", UUID, "-O", features, "-E", offset, "-d", str(root), str(file), size)
+
+
+def made(place: Path, work: Path, packages: list[str]) -> None:
+    shutil.rmtree(work, ignore_errors=True)
+    result = work / "result"
+    result.mkdir(parents=True)
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "guest", "-f", str(result / "key"))
+    bootstrapped(work / "root", packages)
+    written(work / "root", (result / "key.pub").read_text())
+    disk(work / "root", result / "disk.raw")
+    result.rename(place)
+    shutil.rmtree(work)
+
+
+def main(cache: Path, more: list[str]) -> None:
+    packages = sorted({*PACKAGES, *more})
+    name = hashlib.sha256(json.dumps([packages, Path(__file__).read_text(encoding="utf-8")]).encode()).hexdigest()[:16]
+    guests = cache / "guest"
+    guests.mkdir(parents=True, exist_ok=True)
+    place = guests / name
+    with (guests / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        new = not place.is_dir()
+        if new:
+            made(place, guests / "work", packages)
+    print(json.dumps({"disk": str(place / "disk.raw"), "key": str(place / "key"), "new": new}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), sys.argv[2:])
