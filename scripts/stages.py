@@ -42,6 +42,8 @@ class Check:
     """It mostly waits for daemons, and leaves the processors to others."""
     network: bool = False
     """It fetches what is not cached yet: not apart from the machine."""
+    first: tuple[str, ...] = ()
+    """A command, not apart from the machine, without which `argv` is not run: it fetches what that needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +111,23 @@ def sanity() -> list[Check]:
     return [Check(("scripts/sanity.sh",), junit=("ansible-test-sanity-*.xml", "python*-*units.xml"))]
 
 
+def scenario(folder: Path) -> Check:
+    """A scenario's `fetch.yml`, where it has one, is played first, with the network that the scenario itself has not."""
+    fetch = folder / "fetch.yml"
+    return Check(
+        (str(BIN / "molecule"), "test", "--scenario-name", folder.name),
+        root=True,
+        waits=True,
+        network=folder.name in NETWORKED,
+        first=(str(BIN / "ansible-playbook"), str(fetch)) if fetch.exists() else (),
+    )
+
+
 def molecule() -> list[Check]:
-    scenarios = sorted(file.parent.name for file in (ROOT / "molecule").glob("*/molecule.yml"))
+    scenarios = sorted(file.parent for file in (ROOT / "molecule").glob("*/molecule.yml"))
     if not scenarios:
         raise SystemExit("molecule/ holds no scenario: nothing would be tested")
-    return [
-        Check((str(BIN / "molecule"), "test", "--scenario-name", name), root=True, waits=True, network=name in NETWORKED)
-        for name in scenarios
-    ]
+    return [scenario(folder) for folder in scenarios]
 
 
 def faults() -> list[Check]:
@@ -167,13 +178,11 @@ def environment() -> dict[str, str]:
     }
 
 
-def execute(check: Check, log: Path, say: Say) -> int:
+def execute(argv: Iterable[str], log: Path, say: Say) -> int:
     """Run one command, telling what it prints line by line as it comes, and keeping it in the log; returns its exit status."""
-    wrapped = ["scripts/as_root.sh" if check.network else "scripts/apart.sh"] if check.root else []
-    argv = [*wrapped, *check.argv]
     with log.open("ab") as copy:
         process = subprocess.Popen(
-            argv, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            list(argv), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         assert process.stdout is not None, "a pipe was asked for"
         for line in process.stdout:
@@ -187,8 +196,14 @@ def run_check(check: Check, log: Path, say: Say) -> tuple[int, int]:
     """Passed and failed of one command. One that fails without a failed test case, or succeeds without any, is itself a failure."""
     for old in results(check.junit):
         old.unlink()
-    say(f"-- {' '.join(check.argv).replace(f'{ROOT}/', '')}")
-    status = execute(check, log, say)
+    commands = [("scripts/as_root.sh", *check.first)] if check.first else []
+    wrapped = ("scripts/as_root.sh" if check.network else "scripts/apart.sh",) if check.root else ()
+    commands.append((*wrapped, *check.argv))
+    status = 0
+    for command in commands:
+        if status == 0:
+            say(f"-- {' '.join(command).replace(f'{ROOT}/', '')}")
+            status = execute(command, log, say)
     passed, failed = count(check.junit) if check.junit else (int(status == 0), 0)
     if (status != 0 and failed == 0) or (status == 0 and passed == 0):
         failed += 1

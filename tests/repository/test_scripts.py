@@ -86,6 +86,19 @@ def test_a_pytest_stage_without_tests_is_a_failure(reports: Path, tmp_path: Path
     assert stages.run_check(stages.pytest("unit", "-c", "/dev/null", str(tmp_path / "empty")), reports / "log", print) == (0, 1)
 
 
+def test_what_a_scenario_needs_is_fetched_first_or_it_is_not_run(reports: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cloud"
+    folder.mkdir()
+    assert stages.scenario(folder).first == ()
+    (folder / "fetch.yml").touch()
+    assert str(folder / "fetch.yml") in stages.scenario(folder).first
+    ran = reports / "ran"
+    assert stages.run_check(stages.Check(("touch", str(ran)), first=("false",)), reports / "log", print) == (0, 1)
+    assert not ran.exists()
+    assert stages.run_check(stages.Check(("touch", str(ran)), first=("true",)), reports / "log", print) == (1, 0)
+    assert ran.exists()
+
+
 def test_the_last_line_is_the_total(capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = [stages.Outcome("lint", 7, 0, 12.0), stages.Outcome("unit", 300, 2, 20.4)]
     assert stages.summarise(outcomes, 32.4) is False
