@@ -30,22 +30,6 @@ options:
     description: The configuration to begin with, its text. Without one everything is off that is not asked for.
     type: str
     default: ""
-  symbols:
-    description: The symbols that the kernel must have, built in, or as a module where the base has them so.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: Name of the symbol, with or without C(CONFIG_).
-        type: str
-        required: true
-      dropped_in:
-        description: First release that has what the symbol stands for without the symbol. A source of it or later is not asked for it.
-        type: str
-      because:
-        description: Why it has been dropped.
-        type: str
   options:
     description: Further symbols and their values, C(y), C(m), C(n), a number or a text.
     type: dict
@@ -73,6 +57,7 @@ seealso:
   - module: closedloop.mobility.kernel_features
 extends_documentation_fragment:
   - closedloop.mobility.in_process
+  - closedloop.mobility.kernel_symbols
 """
 
 EXAMPLES = r"""

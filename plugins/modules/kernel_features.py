@@ -16,22 +16,6 @@ description:
     gone afterwards. In check mode nothing is sent.
   - Changes nothing, except that the kernel may load its modules for what is proved.
 options:
-  symbols:
-    description: The symbols that a kernel shall have, built in or as a module.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: Name of the symbol, with or without C(CONFIG_).
-        type: str
-        required: true
-      dropped_in:
-        description: First release that has what the symbol stands for without the symbol. From it on the symbol is not missing.
-        type: str
-      because:
-        description: Why it has been dropped.
-        type: str
   proof:
     description: Whether packets are sent.
     type: bool
@@ -48,6 +32,7 @@ seealso:
   - module: closedloop.mobility.kernel_build
 extends_documentation_fragment:
   - closedloop.mobility.in_process
+  - closedloop.mobility.kernel_symbols
 """
 
 EXAMPLES = r"""
