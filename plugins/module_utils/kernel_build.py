@@ -138,8 +138,7 @@ def _build(inputs: Inputs, wanted: str, root: Path, space_mib: int) -> None:
     free_mib = shutil.disk_usage(root).free >> 20
     if free_mib < space_mib:
         raise MobilityError(
-            f"{root} has {free_mib} MiB free, a build needs {space_mib} (space_mib); "
-            "make room, or name another cache_directory"
+            f"{root} has {free_mib} MiB free, a build needs {space_mib} (space_mib); make room, or name another cache_directory"
         )
     log = root / f"failed-{wanted}.log"
     try:

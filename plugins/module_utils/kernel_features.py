@@ -30,11 +30,15 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     release = os.uname().release
     values = {
         "running": _described(release, _own_config(release, boot), wanted),
-        "installed": [_described(file.name.removeprefix("config-"), file, wanted) for file in sorted(boot.glob("config-[0-9]*"))],
+        "installed": [_described(name, boot / f"config-{name}", wanted) for name in _installed(boot)],
     }
     if params["proof"] and not check_mode:
         values["proof"] = kernel_proof.proofs()
     return Outcome(values=values)
+
+
+def _installed(boot: Path) -> list[str]:
+    return sorted((file.name.removeprefix("config-") for file in boot.glob("config-[0-9]*")), key=kernel_symbols.age)
 
 
 def _own_config(release: str, boot: Path) -> Path:

@@ -64,6 +64,11 @@ def version(release: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def age(release: str) -> list[str | int]:
+    """Sorts releases: 6.1.0-9-amd64 before 6.1.0-18-amd64."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", release)]
+
+
 def parse(text: str) -> dict[str, str]:
     """Symbols that are set, without CONFIG_, and their values."""
     return {found[1]: found[2] for line in text.splitlines() if (found := _LINE.fullmatch(line.strip()))}

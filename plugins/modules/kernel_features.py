@@ -81,7 +81,7 @@ running:
       type: dict
       sample: {INET6_XFRM_MODE_ROUTEOPTIMIZATION: "since 5.2: it is part of CONFIG_XFRM"}
 installed:
-  description: The same of each kernel whose configuration is in O(boot_directory).
+  description: The same of each kernel whose configuration is in O(boot_directory), the latest release last.
   returned: success
   type: list
   elements: dict

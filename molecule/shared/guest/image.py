@@ -1,7 +1,7 @@
 """A disk with a Debian that boots by GRUB, is reached by ssh, and runs Ansible's modules: image.py CACHE [PACKAGE...]
 
-Made once of the distribution's packages and of those that are named beside them, and kept: CACHE/guest/<hash>/ has `disk.raw`, and `key`, by
-which one becomes root. The guest takes its addresses from DHCP and router advertisements. Prints where it is, as JSON. Run it as root.
+Made once of the distribution's packages and of those that are named beside them, and kept: CACHE/guest/<hash>/ has `disk.raw`, and `key`,
+by which one becomes root. The guest takes its addresses from DHCP and router advertisements. Prints where it is, as JSON. Run it as root.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def written(root: Path, public_key: str) -> None:
         (root / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700 if ".ssh" in name else 0o755)
         (root / name).write_text(text, encoding="utf-8")
     shutil.copytree(root / "usr/lib/grub/i386-pc", root / "boot/grub/i386-pc")
+    shutil.rmtree(root / "var/lib/apt/lists")  # apt reads all of it for each package that is installed
     run("chroot", str(root), "mktirfs", "-o", f"/boot/initrd.img-{release}", release)
     run("chroot", str(root), "grub-editenv", "/boot/grub/grubenv", "create")
     run("chroot", str(root), "systemctl", "enable", "systemd-networkd.service")
@@ -106,7 +107,8 @@ def written(root: Path, public_key: str) -> None:
 def disk(root: Path, file: Path) -> None:
     """The file system in the first partition, GRUB in the sectors before it, where `grub-install` would put it."""
     sectors = DISK_MIB * 2048
-    run("chroot", str(root), "grub-mkimage", "-O", "i386-pc", "-o", "/core.img", "-p", "(hd0,msdos1)/boot/grub", "biosdisk", "part_msdos", "ext2")
+    modules = ("biosdisk", "part_msdos", "ext2")
+    run("chroot", str(root), "grub-mkimage", "-O", "i386-pc", "-o", "/core.img", "-p", "(hd0,msdos1)/boot/grub", *modules)
     core = (root / "core.img").read_bytes()
     (root / "core.img").unlink()
     if len(core) > (FIRST_SECTOR - 1) * SECTOR:

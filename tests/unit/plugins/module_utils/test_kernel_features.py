@@ -31,6 +31,14 @@ def test_each_installed_kernel_is_told_with_what_it_lacks(boot: Path) -> None:
     assert {kernel["release"]: kernel["complete"] for kernel in outcome.values["installed"]} == {"0.1-complete": True, own: False}
 
 
+def test_the_latest_release_comes_last(boot: Path) -> None:
+    for release in (os.uname().release, "6.1.0-18-amd64", "6.1.0-9-amd64", "6.12.48-amd64"):
+        (boot / f"config-{release}").write_text(COMPLETE)
+    outcome = kernel_features.run(PARAMS | {"boot_directory": str(boot)}, check_mode=False)
+    releases = [kernel["release"] for kernel in outcome.values["installed"] if kernel["release"] != os.uname().release]
+    assert releases == ["6.1.0-9-amd64", "6.1.0-18-amd64", "6.12.48-amd64"]
+
+
 def test_a_kernel_that_does_not_tell_its_configuration_is_an_error_with_a_remedy(boot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_features, "MODULES", boot / "modules")
     with pytest.raises(MobilityError, match=r"does not tell its configuration.*modprobe configs"):
