@@ -111,6 +111,7 @@ def test_the_tasks_that_are_stages_are_those_of_the_playbooks() -> None:
         for folder in ("playbooks", "roles")
         for file in (ROOT / folder).rglob("*.yml")
         for task in named(yaml.safe_load(file.read_text()))
+        if isinstance(task.get("name"), str)
     }
     assert set(scenes._PLAYBOOK_TOLD) <= names
 
