@@ -74,6 +74,7 @@ def test_a_module_of_openstack_cloud_gets_the_connection_and_its_result_comes_ba
     there.create_keypair = lambda name, public_key: made if public_key == "ssh-ed25519 AAAA" else None
     running = calls.Calls(there)
     arguments = {"name": "mip6-key", "public_key": "ssh-ed25519 AAAA"}
-    (done,) = carry_out([step("mip6-key", "openstack.cloud.keypair", **arguments)], {}, running.start, running.wait, parallel=1)
+    keypair = Step("keypair", "mip6-key", "create", "openstack.cloud.keypair", arguments)
+    (done,) = carry_out([keypair], {}, running.start, running.wait, parallel=1)
     assert done.message is None
     assert done.id == "k1"
