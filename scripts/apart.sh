@@ -10,4 +10,6 @@ exec scripts/as_root.sh unshare --net --mount --pid --fork --kill-child --mount-
   mkdir -p /run/netns /run/closedloop
   mount -t tmpfs tmpfs /run/netns
   mount -t tmpfs tmpfs /run/closedloop
-  "$@"' bash "$@"
+  # This shell stays, as the process that takes in orphans: when one ends, whoever waits for that sees it gone.
+  "$@"
+  exit' bash "$@"
