@@ -260,7 +260,9 @@ def _port(plan: Plan, declared: Declaration, found: Snapshot, group_names: dict[
     full = port_name(declared, server, port)
     own = declared.own_network(port.network)
     network = declared.full(port.network) if own else port.network
-    protected = declared.protected(port)
+    there = next((row for row in found.networks if row["name"] == network), {})
+    inherited = own.port_security if own else there["is_port_security_enabled"]
+    protected = inherited if port.port_security is None else port.port_security
     groups = sorted(declared.full(name) for name in port.security_groups)
     addresses = sorted(str(ip_address(text)) for text in port.addresses)
     pairs = sorted(_prefix(text) for text in port.allowed_addresses)
@@ -268,10 +270,8 @@ def _port(plan: Plan, declared: Declaration, found: Snapshot, group_names: dict[
         "name": full,
         "description": declared.owner,
         "network": network,
-        "is_port_security_enabled": protected,
         **({"security_groups": groups} if groups else {"no_security_groups": True}),
         **({"fixed_ips": [{"ip_address": address} for address in addresses]} if addresses else {}),
-        "allowed_address_pairs": [{"ip_address": pair} for pair in pairs],
     }
     subnet_ids = {row["id"]: row for row in found.subnets}
 
@@ -290,6 +290,17 @@ def _port(plan: Plan, declared: Declaration, found: Snapshot, group_names: dict[
             "port_security": row["is_port_security_enabled"],
         }
 
+    def with_owner_s(row: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with those that only the network's owner may give, as far as they differ: a shared network is somebody else's."""
+        have = seen(row)
+        return {
+            **arguments,
+            **({"is_port_security_enabled": protected} if have["port_security"] != protected else {}),
+            **({"allowed_address_pairs": [{"ip_address": pair} for pair in pairs]} if have["allowed_addresses"] != pairs else {}),
+        }
+
+    new = {"fixed_ips": [], "network_id": "", "allowed_address_pairs": [], "security_group_ids": [], "is_port_security_enabled": inherited}
+    old = next((row for row in found.ports if row["name"] == full), new)
     needs = {f"network/{network}", *(f"security_group/{group}" for group in groups)}
     needs |= {f"subnet/{declared.full(subnet.name)}" for subnet in (own.subnets if own else [])}
     # A router takes its gateways' addresses first, lest the cloud gives one of them to a port.
@@ -310,8 +321,8 @@ def _port(plan: Plan, declared: Declaration, found: Snapshot, group_names: dict[
                 "port_security": protected,
             },
             seen=seen,
-            create=Step("port", full, "create", "openstack.cloud.port", arguments, frozenset(needs)),
-            change=Step("port", full, "change", "openstack.cloud.port", arguments, frozenset(needs)),
+            create=Step("port", full, "create", "openstack.cloud.port", with_owner_s(new), frozenset(needs)),
+            change=Step("port", full, "change", "openstack.cloud.port", with_owner_s(old), frozenset(needs)),
             fixed=("network",),
         ),
     )

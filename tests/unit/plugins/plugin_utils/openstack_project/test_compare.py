@@ -165,6 +165,39 @@ def test_a_server_that_failed_is_made_anew() -> None:
     assert not cloud.plan(declared()).steps
 
 
+def on_public(**port: Any) -> dict[str, Any]:
+    """A server on a network that is somebody else's, where a member of the project may give neither allowed addresses nor port security."""
+    server = {"name": "ha", "roles": ["home_agent_hosts"], "image": "debian-12", "flavor": "m1.small", "server_group": "agents"}
+    servers = [server | {"ports": [{"network": "public"} | port]}]
+    return {"networks": [], "routers": [], "floating_network": "", "servers": servers}
+
+
+ONLY_THE_OWNER_S = {"allowed_address_pairs", "is_port_security_enabled"}
+
+
+def port_arguments(cloud: Cloud, changes: dict[str, Any]) -> dict[str, Any]:
+    return next(step.arguments for step in cloud.plan(declared(**changes)).steps if step.kind == "port")
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_port_on_somebody_else_s_network_is_as_that_is_unless_declared_otherwise(protected: bool) -> None:
+    cloud = Cloud()
+    cloud.found.networks[0]["is_port_security_enabled"] = protected
+    assert not ONLY_THE_OWNER_S & port_arguments(cloud, on_public()).keys()
+    assert port_arguments(cloud, on_public(port_security=not protected))["is_port_security_enabled"] is not protected
+    cloud.carry_out(declared(**on_public()), cloud.plan(declared(**on_public())).steps)
+    assert not cloud.plan(declared(**on_public())).steps
+
+
+def test_only_what_differs_of_a_port_takes_the_network_s_owner() -> None:
+    cloud = made(**on_public(allowed_addresses=["2001:db8:100::/64"]))
+    port = row(cloud.found.ports, "mip6-ha-public")
+    assert [pair["ip_address"] for pair in port["allowed_address_pairs"]] == ["2001:db8:100::/64"]
+    assert port_arguments(cloud, on_public())["allowed_address_pairs"] == []
+    port.update(security_group_ids=["of somebody else"])
+    assert not ONLY_THE_OWNER_S & port_arguments(cloud, on_public(allowed_addresses=["2001:db8:100::/64"])).keys()
+
+
 PROBLEMS: dict[str, tuple[Change, dict[str, Any], str]] = {
     "foreign network": (
         lambda cloud: cloud.found.networks.append(cloud.found.networks[0] | {"id": "n9", "name": "mip6-home", "project_id": "p1"}),

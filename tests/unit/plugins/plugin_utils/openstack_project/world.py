@@ -188,18 +188,24 @@ class Cloud:
         subnets = [row for row in self.found.subnets if row["network_id"] == network]
         fixed = [{"subnet_id": "any", **entry} for entry in arguments.get("fixed_ips", [])]
         fixed += [{"subnet_id": row["id"], "ip_address": "2001:db8:1::77"} for row in subnets if row["ipv6_address_mode"] == "slaac"]
-        device = next((row["device_id"] for row in self.found.ports if row["name"] == step.name), "")
+        old = next((row for row in self.found.ports if row["name"] == step.name), {})
+        security = next(row for row in self.found.networks if row["id"] == network)["is_port_security_enabled"]
+        pairs = [{"mac_address": "02:00:00:00:00:01", **pair} for pair in arguments.get("allowed_address_pairs", [])]
         row = {
             "description": arguments["description"],
             "network_id": network,
-            "device_id": device,
             "device_owner": "",
             "fixed_ips": fixed,
-            "allowed_address_pairs": [{"mac_address": "02:00:00:00:00:01", **pair} for pair in arguments["allowed_address_pairs"]],
             "security_group_ids": groups,
-            "is_port_security_enabled": arguments["is_port_security_enabled"],
         }
-        self._put(self.found.ports, step.name, row)
+        # What is not given stays as it is, and comes of the network at first.
+        kept = {"device_id": "", "allowed_address_pairs": [], "is_port_security_enabled": security}
+        kept |= {name: old[name] for name in kept if name in old}
+        if "allowed_address_pairs" in arguments:
+            kept["allowed_address_pairs"] = pairs
+        if "is_port_security_enabled" in arguments:
+            kept["is_port_security_enabled"] = arguments["is_port_security_enabled"]
+        self._put(self.found.ports, step.name, row | kept)
 
     def _keypair(self, step: Step, arguments: dict[str, Any]) -> None:
         self.found.keypairs.append({"name": step.name, "public_key": arguments["public_key"]})
