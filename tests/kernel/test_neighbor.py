@@ -42,7 +42,7 @@ async def test_of_two_that_test_the_same_address_one_at_most_gets_it(bed: Bed) -
     with bed.inside("n"):
         second = DuplicateAddressDetector("home", retrans_timer_s=RETRANS_TIMER_S)
     answers = await asyncio.gather(first.is_duplicate(octets(FREE)), second.is_duplicate(octets(FREE)))
-    assert True in answers
+    assert any(answers)
     first.close()
     second.close()
 

@@ -26,6 +26,7 @@ def wait_until_active(connection: Any, *, servers: list[str], timeout_s: int) ->
         if broken:
             raise RuntimeError(f"nova could not build {'; '.join(broken)}")
         slow = [server.name for server in found if server.status != "ACTIVE"]
+        slow += sorted(set(servers) - {server.id for server in found})  # one that is not there is not active
         if not slow:
             return
         if time.monotonic() > deadline:
