@@ -48,12 +48,19 @@ BINDING_INFO_CHECKS: dict[str, Any] = {
     "mutually_exclusive": [("home_address", "home_addresses")],
 }
 
+MOVE: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "to": {"type": "str", "required": True},
+    "home_addresses": {"type": "list", "elements": "str", "required": True},
+    "bit_per_s": {"type": "int"},
+}
 HOME_AGENT_ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["serving", "active", "switched", "fenced", "drained", "absent"], "required": True},
     "to": {"type": "str"},
     "home_addresses": {"type": "list", "elements": "str"},
+    "moves": {"type": "list", "elements": "dict", "default": [], "options": MOVE},
     "previous_owner": {"type": "str", "default": ""},
     "stopped": {"type": "bool", "default": False},
 }
@@ -211,14 +218,19 @@ def home_agent(params: dict[str, Any], *, check_mode: bool) -> Outcome:
                 return Outcome({}, {"name": name, "ordered": state}, {"home_agent": {}})
             raise MobilityError(f"HA-B knows no home agent {name!r}; deploy it first, or correct the name")
         if state == "switched":
-            return _switch(api, found, params, check_mode=check_mode)
-        if _already(found, state):
-            return Outcome(values={"home_agent": found})
-        if not check_mode:
-            _order(api, path, params)
-        after = {} if state == "absent" else {"name": name, "ordered": state}
-        answer = found if check_mode else _agent(api, name) or {}
-    return Outcome({"name": name, "state": found["state"], "role": found["role"]}, after, {"home_agent": answer}, extra_change=True)
+            before, after = _switch(api, params, check_mode=check_mode)
+            return Outcome(before, after, {"home_agent": found})
+        before, after, answer, ordered = {}, {}, found, not _already(found, state)
+        if ordered:
+            if not check_mode:
+                _order(api, path, params)
+                answer = _agent(api, name) or {}
+            before = {"name": name, "state": found["state"], "role": found["role"]}
+            after = {} if state == "absent" else {"name": name, "ordered": state}
+        for move in params["moves"]:
+            was, becomes = _switch(api, move, check_mode=check_mode)
+            before, after = before | was, after | becomes
+    return Outcome(before, after, {"home_agent": answer}, extra_change=ordered)
 
 
 def _tell_gone(api: BackendApi, path: str) -> None:
@@ -230,14 +242,14 @@ def _tell_gone(api: BackendApi, path: str) -> None:
             raise
 
 
-def _switch(api: BackendApi, found: dict[str, Any], params: dict[str, Any], *, check_mode: bool) -> Outcome:
-    """Ask those of the mobile nodes to move that are still bound to the home agent."""
-    name, to = params["name"], params["to"]
-    wanted = {plain_address("home_addresses", text) for text in params["home_addresses"]}
+def _switch(api: BackendApi, move: dict[str, Any], *, check_mode: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Ask those of the mobile nodes to move that are still bound to the home agent; who serves each before and after."""
+    name, to = move["name"], move["to"]
+    wanted = {plain_address("home_addresses", text) for text in move["home_addresses"]}
     moving = sorted(row["home_address"] for row in _bindings(api, None, name) if row["home_address"] in wanted)
     if moving and not check_mode:
         api.request("POST", f"/v1/home-agents/{quote(name, safe='')}/switch", {"to": to, "home_addresses": moving})
-    return Outcome(dict.fromkeys(moving, name), dict.fromkeys(moving, to), {"home_agent": found})
+    return dict.fromkeys(moving, name), dict.fromkeys(moving, to)
 
 
 def _agent(api: BackendApi, name: str) -> dict[str, Any] | None:

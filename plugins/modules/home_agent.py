@@ -41,6 +41,30 @@ options:
     description: Home addresses of the mobile nodes that move with O(state=switched).
     type: list
     elements: str
+  moves:
+    description:
+      - With O(state=active), mobile nodes that are asked to move once it serves, as O(state=switched) asks them.
+      - Orders of the filter P(closedloop.mobility.balance_plan#filter) fit here.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The home agent that serves them. Those that it does not serve stay.
+        type: str
+        required: true
+      to:
+        description: The home agent that they move to.
+        type: str
+        required: true
+      home_addresses:
+        description: Their home addresses.
+        type: list
+        elements: str
+        required: true
+      bit_per_s:
+        description: What they carry together in bit/s, as the plan says. Changes nothing.
+        type: int
   previous_owner:
     description: Who hands over with O(state=serving). Needed where several home agents serve.
     type: str
@@ -74,6 +98,18 @@ EXAMPLES = r"""
     state: switched
     to: ha-pp-b
     home_addresses: [2001:db8:100::1001]
+
+- name: A standby serves too, and relieves another one
+  closedloop.mobility.home_agent:
+    url: https://[2001:db8:be::1]:7311
+    ca_file: /etc/closedloop/ca.pem
+    token_file: /etc/closedloop/api.token
+    name: ha-pp-b
+    state: active
+    moves:
+      - name: ha-pp-a
+        to: ha-pp-b
+        home_addresses: [2001:db8:100::1001]
 """
 
 RETURN = r"""

@@ -62,13 +62,13 @@ def scale_out(tasks: Tasks) -> Generator[float]:
     yield tasks.pause()
     if planned["deploy"]:
         yield from _ready(tasks, added["name"])
+        tasks.reach("function_ready")
         yield tasks.pause()
         agents, bindings = tasks.load()
         planned = scale_out_plan(
             placement.declared, placement.files, agents, bindings, REGIONS, placement.redundancy, operation.target, region
         )
     yield from tasks.order("activate", commands.Activate(added["name"]))
-    tasks.reach("function_ready")
     yield from tasks.move(bindings, planned["moves"])
     tasks.reach("nodes_moved")
     if standby:

@@ -233,7 +233,7 @@ MOBILE_NODE_TOLD = {
 
 
 _PLAYBOOK_TOLD = {
-    "What was placed so far is known": "playbook begins",
+    "HA-B tells what it sees": "playbook begins",
     "The successor is started": "playbook knows what to do",
     "The VF module's host is on its links, its configuration and placement are written, and the HA-PP runs": "host and HA-PP are started",
 }

@@ -297,6 +297,26 @@ def test_only_the_nodes_that_are_still_there_are_switched_and_once(backend: Fake
     assert len(backend.requests) == 1
 
 
+def test_one_that_is_to_serve_gets_its_nodes_by_the_same_order(backend: FakeBackend) -> None:
+    backend.agents = [_agent("a", bindings=1), _agent("b", role="standby")]
+    backend.bindings = [_binding("2001:db8:100::1")]
+    moves = [{"name": "a", "to": "b", "home_addresses": ["2001:db8:100::1", "2001:db8:100::2"], "bit_per_s": 7}]
+    options = {"name": "b", "state": "active", "moves": moves}
+    predicted = _order(backend, check_mode=True, **options)
+    assert predicted.before == {"name": "b", "state": "ready", "role": "standby", "2001:db8:100::1": "a"}
+    assert predicted.after == {"name": "b", "ordered": "active", "2001:db8:100::1": "b"}
+    assert backend.requests == []
+    assert _order(backend, **options).changed
+    switched = ("POST", "/v1/home-agents/a/switch", {"to": "b", "home_addresses": ["2001:db8:100::1"]})
+    assert backend.requests == [("POST", "/v1/home-agents/b/activate", {}), switched]
+    backend.agents[1] = _agent("b")
+    assert _order(backend, **options).changed, "it serves already, the node is still to move"
+    assert backend.requests[2:] == [switched]
+    backend.bindings[0]["owner"] = "b"
+    assert not _order(backend, **options).changed
+    assert len(backend.requests) == 3
+
+
 def test_a_move_of_several_nodes_is_waited_for(backend: FakeBackend) -> None:
     backend.bindings = [_binding("2001:db8:100::1"), _binding("2001:db8:100::2", owner="b")]
     both = ["2001:db8:100::1", "2001:db8:100:0::2"]
