@@ -6,7 +6,8 @@
 A stage is a list of commands; all of them run even when one fails. Two run at a time: most of what the real things do is waiting.
 Those that need root are apart from the machine and from each other, in namespaces of their own. A command that writes JUnit files
 counts by its test cases, any other counts as one. A pytest stage that finds no test fails (pytest's exit status 5). What a stage
-prints is shown as it comes and kept in reports/test/<stage>.log; the last line is the total: `N passed, N failed`.
+prints is shown as it comes and kept in reports/test/<stage>.log; what failed is named below the table, and the last line is the total:
+`N passed, N failed`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv/bin"
 REPORTS = ROOT / "reports/test"
 
+MOST_OF_A_REASON = 300
+
 Say = Callable[[str], None]
 """Tells a line to who watches."""
 
@@ -46,11 +49,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many test cases, or commands, of a stage passed and failed, and how long it took."""
+    """How many test cases, or commands, of a stage passed, which failed, and how long it took."""
 
     stage: str
     passed: int
-    failed: int
+    failed: tuple[str, ...]
     seconds: float
 
 
@@ -151,16 +154,18 @@ def results(junit: Iterable[str]) -> list[Path]:
     return [file for pattern in junit for file in REPORTS.glob(pattern)]
 
 
-def count(junit: Iterable[str]) -> tuple[int, int]:
-    """Passed and failed test cases in the JUnit files that match; a skipped case counts as neither."""
-    passed = failed = 0
+def count(junit: Iterable[str]) -> tuple[int, tuple[str, ...]]:
+    """Passed test cases in the JUnit files that match, and the failed ones with the reason; a skipped case counts as neither."""
+    passed, failed = 0, []
     for file in results(junit):
         for case in ElementTree.parse(file).iter("testcase"):
-            if case.find("failure") is not None or case.find("error") is not None:
-                failed += 1
+            problem = next((found for found in (case.find("failure"), case.find("error")) if found is not None), None)
+            if problem is not None:
+                reason = " ".join((problem.get("message") or problem.text or "").split())
+                failed.append(f"{case.get('classname')}::{case.get('name')}: {reason[:MOST_OF_A_REASON]}")
             elif case.find("skipped") is None:
                 passed += 1
-    return passed, failed
+    return passed, tuple(failed)
 
 
 def environment() -> dict[str, str]:
@@ -189,8 +194,8 @@ def execute(argv: Iterable[str], log: Path, say: Say) -> int:
     return process.wait()
 
 
-def run_check(check: Check, log: Path, say: Say) -> tuple[int, int]:
-    """Passed and failed of one command. One that fails without a failed test case, or succeeds without any, is itself a failure."""
+def run_check(check: Check, log: Path, say: Say) -> tuple[int, tuple[str, ...]]:
+    """What passed and failed of one command. One that fails without a failed test case, or succeeds without any, is itself a failure."""
     for old in results(check.junit):
         old.unlink()
     commands = [("scripts/as_root.sh", *check.first)] if check.first else []
@@ -201,9 +206,9 @@ def run_check(check: Check, log: Path, say: Say) -> tuple[int, int]:
         if status == 0:
             say(f"-- {' '.join(command).replace(f'{ROOT}/', '')}")
             status = execute(command, log, say)
-    passed, failed = count(check.junit) if check.junit else (int(status == 0), 0)
-    if (status != 0 and failed == 0) or (status == 0 and passed == 0):
-        failed += 1
+    passed, failed = count(check.junit) if check.junit else (int(status == 0), ())
+    if (status != 0 and not failed) or (status == 0 and passed == 0):
+        failed = (f"{' '.join(check.argv).replace(f'{ROOT}/', '')}: ended with {status}",)
     return passed, failed
 
 
@@ -216,7 +221,7 @@ def run(chosen: list[str]) -> list[Outcome]:
     """The commands of all stages, two at a time where there are two processors: one that mostly waits beside one that does not."""
     work = deque((stage, check) for stage in chosen for check in STAGES[stage]() if check.waits)
     work.extendleft((stage, check) for stage in chosen[::-1] for check in STAGES[stage]()[::-1] if not check.waits)
-    outcomes = {stage: Outcome(stage, 0, 0, 0.0) for stage in chosen}
+    outcomes = {stage: Outcome(stage, 0, (), 0.0) for stage in chosen}
     for stage in chosen:
         (REPORTS / f"{stage}.log").write_bytes(b"")
 
@@ -243,15 +248,17 @@ def run(chosen: list[str]) -> list[Outcome]:
 
 
 def summarise(outcomes: list[Outcome], seconds: float) -> bool:
-    """Print the table and the total; true if nothing failed."""
+    """Print the table, what failed, and the total; true if nothing failed."""
     print(f"\n{'stage':<12}{'passed':>8}{'failed':>8}{'seconds':>9}")
     for outcome in outcomes:
         remark = f"  see reports/test/{outcome.stage}.log" if outcome.failed else ""
-        print(f"{outcome.stage:<12}{outcome.passed:>8}{outcome.failed:>8}{outcome.seconds:>9.1f}{remark}")
+        print(f"{outcome.stage:<12}{outcome.passed:>8}{len(outcome.failed):>8}{outcome.seconds:>9.1f}{remark}")
+    failed = [f"{outcome.stage}: {what}" for outcome in outcomes for what in outcome.failed]
+    for what in failed:
+        print(f"\nfailed: {what}")
     passed = sum(outcome.passed for outcome in outcomes)
-    failed = sum(outcome.failed for outcome in outcomes)
-    print(f"\nin {seconds:.0f} s:\n{passed} passed, {failed} failed", flush=True)
-    return failed == 0
+    print(f"\nin {seconds:.0f} s:\n{passed} passed, {len(failed)} failed", flush=True)
+    return not failed
 
 
 def main(names: list[str]) -> int:

@@ -59,7 +59,8 @@ def junit(*cases: str) -> str:
 
 
 def checked(reports: Path, script: str, *, pattern: str | None = None) -> tuple[int, int]:
-    return stages.run_check(stages.Check(("sh", "-c", script), junit=(pattern,) if pattern else ()), reports / "log", print)
+    passed, failed = stages.run_check(stages.Check(("sh", "-c", script), junit=(pattern,) if pattern else ()), reports / "log", print)
+    return passed, len(failed)
 
 
 def test_a_plain_command_counts_as_one(reports: Path) -> None:
@@ -70,6 +71,14 @@ def test_a_plain_command_counts_as_one(reports: Path) -> None:
 def test_test_cases_are_counted_and_skipped_ones_are_not(reports: Path) -> None:
     cases = junit("", "", "<failure/>", "<error/>", "<skipped/>")
     assert checked(reports, f"echo '{cases}' > {reports}/u.xml; exit 1", pattern="u.xml") == (2, 2)
+
+
+def test_what_failed_is_named_with_its_reason(reports: Path) -> None:
+    (reports / "u.xml").write_text(
+        "<testsuite><testcase classname='tests.unit.a' name='test_b'><failure message='assert 1 ==\n 2'>long</failure></testcase></testsuite>"
+    )
+    assert stages.count(["u.xml"]) == (0, ("tests.unit.a::test_b: assert 1 == 2",))
+    assert stages.run_check(stages.Check(("false",)), reports / "log", print) == (0, ("false: ended with 1",))
 
 
 def test_a_run_that_dies_after_its_tests_passed_is_a_failure(reports: Path) -> None:
@@ -83,7 +92,8 @@ def test_results_of_an_earlier_run_do_not_count(reports: Path) -> None:
 
 def test_a_pytest_stage_without_tests_is_a_failure(reports: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert stages.run_check(stages.pytest("unit", "-c", "/dev/null", str(tmp_path / "empty")), reports / "log", print) == (0, 1)
+    passed, failed = stages.run_check(stages.pytest("unit", "-c", "/dev/null", str(tmp_path / "empty")), reports / "log", print)
+    assert (passed, len(failed)) == (0, 1)
 
 
 def test_what_a_scenario_needs_is_fetched_first_or_it_is_not_run(reports: Path, tmp_path: Path) -> None:
@@ -93,16 +103,18 @@ def test_what_a_scenario_needs_is_fetched_first_or_it_is_not_run(reports: Path, 
     (folder / "fetch.yml").touch()
     assert str(folder / "fetch.yml") in stages.scenario(folder).first
     ran = reports / "ran"
-    assert stages.run_check(stages.Check(("touch", str(ran)), first=("false",)), reports / "log", print) == (0, 1)
+    assert stages.run_check(stages.Check(("touch", str(ran)), first=("false",)), reports / "log", print)[0] == 0
     assert not ran.exists()
-    assert stages.run_check(stages.Check(("touch", str(ran)), first=("true",)), reports / "log", print) == (1, 0)
+    assert stages.run_check(stages.Check(("touch", str(ran)), first=("true",)), reports / "log", print) == (1, ())
     assert ran.exists()
 
 
-def test_the_last_line_is_the_total(capsys: pytest.CaptureFixture[str]) -> None:
-    outcomes = [stages.Outcome("lint", 7, 0, 12.0), stages.Outcome("unit", 300, 2, 20.4)]
+def test_the_last_line_is_the_total_after_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = [stages.Outcome("lint", 7, (), 12.0), stages.Outcome("unit", 300, ("a::b: 1 is not 2", "c::d: gone"), 20.4)]
     assert stages.summarise(outcomes, 32.4) is False
-    assert capsys.readouterr().out.splitlines()[-1] == "307 passed, 2 failed"
+    lines = capsys.readouterr().out.splitlines()
+    assert "failed: unit: a::b: 1 is not 2" in lines
+    assert lines[-1] == "307 passed, 2 failed"
 
 
 def test_an_unknown_stage_is_named() -> None:
