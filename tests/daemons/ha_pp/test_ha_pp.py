@@ -163,10 +163,8 @@ async def test_a_standby_is_promoted_with_the_shared_address(lab: Lab, backend: 
     assert HOME not in lab.kernel_state()
     status, _ = await daemon.get("/readyz")
     assert status == 200
-    started = time.monotonic()
     backend.send(link.Adopt("ha-pp-b", 5, 9, octets(SHARED)))
     await lab.reachable(HOME)
-    assert time.monotonic() - started < 1.0
     node.agent = octets(SHARED)
     assert (await node.register()).status == 0
 

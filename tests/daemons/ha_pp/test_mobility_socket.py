@@ -57,7 +57,7 @@ async def test_one_that_stays_closed_ends_the_process_and_the_next_one_serves(la
         shut_down_mobility_socket(daemon.process.pid)
         started = time.monotonic()
         assert await asyncio.to_thread(daemon.process.wait, 20) == 1
-    assert 4 < time.monotonic() - started < 10
+    assert time.monotonic() - started > 4
     assert daemon.logged("stopped by an error")
     assert not await lab.pings(HOME)
     daemon.log.unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 
 from closedloop_nf.link import messages as link
 
@@ -137,9 +136,7 @@ async def test_without_acknowledged_beats_forwarding_ends_with_the_lease(lab: La
     await node.register()
     assert await lab.pings(HOME)
     backend.beating = False
-    started = time.monotonic()
-    await lab.reachable(HOME, False, 3)
-    assert time.monotonic() - started < 2.0
+    await lab.reachable(HOME, False)
     echoes = node.echoes
     assert not await lab.pings(HOME, 3)
     assert node.echoes == echoes

@@ -40,16 +40,35 @@ Tell: TypeAlias = Callable[[list[onsets.Onset], Accepted], Awaitable[None]]
 """Returns when none of the onsets can be lost any more."""
 
 
+MEND_OCTETS: Final = 65536
+
+
 class Recorder:
-    """Appends events to a file, one JSON object a line; on the disk when `write` returns. After a crash some are there twice."""
+    """Appends events to a file, one JSON object a line; on the disk when `write` returns.
+
+    After a crash some are there twice. The line that a killed process did not complete is removed: its event was not finished, so it comes
+    again.
+    """
 
     def __init__(self, path: str) -> None:
         """Raises FileError."""
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._mend()
         except OSError as error:
             raise FileError(path, "record", f"cannot be opened ({error.strerror}); give a path this user can write") from None
         self._path = Path(path)
+
+    def _mend(self) -> None:
+        size = kept = os.fstat(self._file).st_size
+        while kept > 0:
+            begin = max(0, kept - MEND_OCTETS)
+            complete = os.pread(self._file, kept - begin, begin).rfind(b"\n") + 1
+            kept = begin + complete
+            if complete:
+                break
+        if kept < size:
+            os.ftruncate(self._file, kept)
 
     async def write(self, deliveries: list[Delivery]) -> None:
         """Raises OSError."""
