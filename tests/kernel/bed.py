@@ -69,7 +69,7 @@ def _setns(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def eventually(what: str, probe: Callable[[], object], *, within_s: float = 5.0) -> None:
+def eventually(what: str, probe: Callable[[], object], *, within_s: float = 60.0) -> None:
     """Poll until `probe` is true. Raises AssertionError that says what did not happen."""
     deadline = time.monotonic() + within_s
     while not probe():

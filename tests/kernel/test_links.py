@@ -20,7 +20,7 @@ ALL_NODES = octets("ff02::1")
 PREFIX = "2001:db8:c1::"
 
 
-async def until(what: str, probe: Callable[[], object], *, within_s: float = 5.0) -> None:
+async def until(what: str, probe: Callable[[], object], *, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not probe():
         assert time.monotonic() < deadline, f"{what}: not within {within_s} s"

@@ -104,7 +104,7 @@ class Network:
             self.packet_processor.alive()
             return bool(self.packet_processor.logged("lease_held"))
 
-        eventually("ha-pp may serve", ready, within_s=20)
+        eventually("ha-pp may serve", ready)
 
     def restart_mobile_node(self) -> None:
         """Start it anew after `kill`, and wait until it is registered again."""
@@ -118,7 +118,7 @@ class Network:
         def bound() -> bool:
             return any(event["mono_ns"] > after for event in self.mobile_node.events("bound"))
 
-        eventually("the mobile node is registered", bound, within_s=30)
+        eventually("the mobile node is registered", bound)
 
     def advertise(self) -> None:
         """The visited link has a router; the mobile node's address there is its own."""

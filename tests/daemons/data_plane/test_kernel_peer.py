@@ -94,7 +94,7 @@ def test_a_mobile_node_that_is_the_kernel_registers_at_ours_and_has_traffic(brin
             answer = received(sock, within_s=2)
             return answer is not None
 
-        eventually("an acknowledgement comes through the kernel's type 2 routing header", acknowledged, within_s=30)
+        eventually("an acknowledgement comes through the kernel's type 2 routing header", acknowledged)
     assert answer is not None
     assert genuine(answer, CARE_OF)
     acknowledgement = mobility.parse_mobility(answer)
@@ -104,7 +104,7 @@ def test_a_mobile_node_that_is_the_kernel_registers_at_ours_and_has_traffic(brin
     tunnel(bed, "mn", CARE_OF, HOME_AGENT)
     bed.ip("mn", "route add default dev peer table 42")
     bed.ip("mn", f"rule add from {HOME_ADDRESS} table 42")
-    eventually("the correspondent reaches the home address", lambda: bed.ping("cn", HOME_ADDRESS, count=1) == 1, within_s=20)
+    eventually("the correspondent reaches the home address", lambda: bed.ping("cn", HOME_ADDRESS, count=1) == 1)
     assert bed.ping("mn", CORRESPONDENT, source=HOME_ADDRESS) == 3
 
 
@@ -121,7 +121,7 @@ def test_our_mobile_node_registers_at_a_home_agent_that_is_the_kernel_and_has_tr
         found = re.search(r"inet6 (2001:db8:c:\S+)/64 scope global(?! tentative)", bed.ip("mn", "address show dev visited"))
         return found[1] if found else ""
 
-    eventually("the mobile node has a care-of address", care_of, within_s=20)
+    eventually("the mobile node has a care-of address", care_of)
     visiting = care_of()
     transform(bed, "ha", visiting, "in", "out")
     with mobility_socket(bed, "ha", HOME_AGENT) as sock:
@@ -138,9 +138,9 @@ def test_our_mobile_node_registers_at_a_home_agent_that_is_the_kernel_and_has_tr
                 sock.sendto(signed(acknowledgement, visiting), (HOME_ADDRESS, 0))
             return bool(network.mobile_node.events("bound"))
 
-        eventually("our mobile node takes the acknowledgement behind the kernel's routing header", bound, within_s=30)
+        eventually("our mobile node takes the acknowledgement behind the kernel's routing header", bound)
     tunnel(bed, "ha", HOME_AGENT, visiting)
     bed.ip("ha", f"route add {HOME_ADDRESS}/128 dev peer")
     bed.ip("ha", f"neigh add proxy {HOME_ADDRESS} dev home")
-    eventually("the correspondent reaches the home address", lambda: bed.ping("cn", HOME_ADDRESS, count=1) == 1, within_s=20)
+    eventually("the correspondent reaches the home address", lambda: bed.ping("cn", HOME_ADDRESS, count=1) == 1)
     assert bed.ping("mn", CORRESPONDENT, source=HOME_ADDRESS) == 3

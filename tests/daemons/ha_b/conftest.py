@@ -17,7 +17,7 @@ import pytest
 from tests.daemons.ha_b.certificates import Authority
 from tests.daemons.ha_b.daemon import Daemon
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Postgresql:

@@ -26,7 +26,7 @@ from closedloop_nf.runtime.tls import client_context
 from tests.daemons.ha_b.certificates import Authority
 
 A = TypeVar("A")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 TOKEN, API_TOKEN = "link-token", "api-token"
 PREFIX = from_text("2001:db8:1::")
 

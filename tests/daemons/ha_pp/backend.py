@@ -81,7 +81,7 @@ class Backend(asyncio.Protocol):
         """Messages of that kind heard so far, over all sessions."""
         return [message for message in self.heard if isinstance(message, kind)]
 
-    async def hears(self, kind: type[M], count: int = 1, seconds: float = 10.0) -> M:
+    async def hears(self, kind: type[M], count: int = 1, seconds: float = 60.0) -> M:
         """Wait for the `count`-th message of that kind."""
         await until(f"{count} {kind.__name__}", lambda: len(self.said(kind)) >= count, seconds)
         return self.said(kind)[count - 1]

@@ -56,7 +56,7 @@ def octets(text: str) -> bytes:
     return socket.inet_pton(socket.AF_INET6, text)
 
 
-async def until(what: str, probe: Callable[[], T | None], seconds: float = 10.0) -> T:
+async def until(what: str, probe: Callable[[], T | None], seconds: float = 60.0) -> T:
     """Poll until `probe` gives something; fails with `what` when the time is over."""
     deadline = time.monotonic() + seconds
     while True:
@@ -180,7 +180,7 @@ class Lab:
         command = f"ping -6 -n -q -c {count} -i 0.02 -W {patience_s} {target}"
         return f" {count} received" in await asyncio.to_thread(self.inside, "host", command, check=False)
 
-    async def reachable(self, target: str, wanted: bool = True, seconds: float = 10.0) -> None:
+    async def reachable(self, target: str, wanted: bool = True, seconds: float = 60.0) -> None:
         """Wait until a ping is answered, or no longer."""
         deadline = time.monotonic() + seconds
         while await self.pings(target, patience_s=0.1) is not wanted:

@@ -134,9 +134,9 @@ class Node:
         """Wait until that many Mobility Header messages have come, without polling."""
         while self.mobility_headers < count:
             self._arrived.clear()
-            await asyncio.wait_for(self._arrived.wait(), 5)
+            await asyncio.wait_for(self._arrived.wait(), 60)
 
-    async def acknowledged(self, sequence: int | None = None, seconds: float = 5.0) -> mobility.BindingAcknowledgement:
+    async def acknowledged(self, sequence: int | None = None, seconds: float = 60.0) -> mobility.BindingAcknowledgement:
         """The acknowledgement with that sequence number, by default the one sent last."""
         wanted = self.sequence if sequence is None else sequence
 

@@ -175,7 +175,7 @@ async def test_probes_tell_what_is_the_case(lab: Lab, backend: Backend) -> None:
     assert status == 200
     assert '"data_plane": "seg6"' in body or '"data_plane": "ip6tnl"' in body
     backend.beating = False
-    await until("the lease ends", lambda: daemon.logged("lease_lapsed"), 5)
+    await until("the lease ends", lambda: daemon.logged("lease_lapsed"))
     status, body = await daemon.get("/readyz")
     assert status == 503
     assert '"mobility_socket": "open"' in body

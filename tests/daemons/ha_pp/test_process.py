@@ -148,7 +148,7 @@ async def test_a_stopped_process_is_cut_off_by_the_kernel_and_serves_again_when_
     await node.register()
     assert await lab.pings(HOME)
     daemon.process.send_signal(signal.SIGSTOP)
-    await lab.reachable(HOME, False, 3)
+    await lab.reachable(HOME, False)
     daemon.process.send_signal(signal.SIGCONT)
     await lab.reachable(HOME)
 

@@ -37,7 +37,7 @@ interface {name} {{ AdvSendAdvert on; MinRtrAdvInterval 0.03; MaxRtrAdvInterval 
 """
 
 
-def until(what: str, probe: Callable[[], T | None], seconds: float = 10.0) -> T:
+def until(what: str, probe: Callable[[], T | None], seconds: float = 60.0) -> T:
     """Poll until `probe` gives something; fails with `what` when the time is over."""
     deadline = time.monotonic() + seconds
     while True:

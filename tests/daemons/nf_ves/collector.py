@@ -98,7 +98,7 @@ class Collector:
     def faults(self, reporter: str, source: str) -> list[Arrival]:
         return [one for one in self.of(reporter) if one.header["domain"] == "fault" and one.header["sourceName"] == source]
 
-    async def until(self, what: str, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    async def until(self, what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
         """Poll until the condition gives something."""
         end = time.monotonic() + seconds
         while not (found := condition()):

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 USER, PASSWORD = "ha-b", "correct horse"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Authority:
