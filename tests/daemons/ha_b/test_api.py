@@ -19,7 +19,7 @@ from closedloop_nf.link import messages as m
 from closedloop_nf.runtime.tls import client_context
 
 from tests.daemons.ha_b.certificates import Authority
-from tests.daemons.ha_b.daemon import API_TOKEN, TOKEN, Answer, Daemon, PacketProcessor, care_of, home
+from tests.daemons.ha_b.daemon import API_TOKEN, PATIENCE_S, TOKEN, Answer, Daemon, PacketProcessor, care_of, home
 
 DOCUMENT = document()
 KEY = "00112233445566778899aabbccddeeff"
@@ -316,9 +316,9 @@ def test_a_client_certificate_can_stand_for_the_token(tmp_path: Path, authority:
     try:
         daemon.start()
         url = f"https://[::1]:{daemon.http_port}/v1/bindings"
-        with urllib.request.urlopen(url, context=client_context(authority.client("operator")), timeout=10) as response:
+        with urllib.request.urlopen(url, context=client_context(authority.client("operator")), timeout=PATIENCE_S) as response:
             assert (response.status, response.read()) == (200, b'{"bindings":[],"next":null}')
         with pytest.raises(OSError, match=r"(?i)certificate|reset|closed|eof"):
-            urllib.request.urlopen(url, context=client_context(authority.client()), timeout=10)
+            urllib.request.urlopen(url, context=client_context(authority.client()), timeout=PATIENCE_S)
     finally:
         daemon.end()

@@ -12,7 +12,7 @@ from closedloop_nf.link import messages as m
 
 from tests.daemons.ha_b.certificates import Authority
 from tests.daemons.ha_b.conftest import Postgresql
-from tests.daemons.ha_b.daemon import Daemon, PacketProcessor, care_of, home
+from tests.daemons.ha_b.daemon import PATIENCE_S, Daemon, PacketProcessor, care_of, home
 
 ROUNDS = 12
 
@@ -217,12 +217,12 @@ async def test_rubbish_on_the_link_ends_that_connection_only(daemon: Daemon) -> 
         vandal = PacketProcessor(daemon, "v")
         await vandal.connect()
         vandal._writer.write(rubbish)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await vandal.closed.wait()
         await vandal.end()
     reader, writer = await asyncio.open_connection("::1", daemon.link_port)
     writer.write(b"no TLS at all\r\n" * 10)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await reader.read()
     writer.close()
     a.register(1, 1)

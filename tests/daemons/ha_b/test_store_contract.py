@@ -224,14 +224,16 @@ def test_postgresql_that_cannot_be_reached_is_an_error_without_the_password(post
 
 def test_a_commit_outlives_a_restart_of_postgresql(postgresql: Postgresql) -> None:
     url = postgresql.database()
-    store = PostgresqlStore(url)
+    store = PostgresqlStore(url, patience_s=60)
     store.commit([batch(1, PutBinding(row(1)))])
     postgresql.stop(signal.SIGQUIT)
     restart = threading.Timer(0.3, postgresql.start)
     restart.start()
     begun = time.monotonic()
-    store.commit([batch(2, PutBinding(row(2)), MoveBindings("a", "b", 5, 5), revision=5)])
-    restart.join()
+    try:
+        store.commit([batch(2, PutBinding(row(2)), MoveBindings("a", "b", 5, 5), revision=5)])
+    finally:
+        restart.join()
     assert time.monotonic() - begun >= 0.2
     store.close()
     state = PostgresqlStore(url).load()

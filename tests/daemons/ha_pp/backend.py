@@ -37,7 +37,7 @@ class Backend(asyncio.Protocol):
         self.revision = 0
         self.welcome: dict[str, Any] = {
             "beat_ms": 100,
-            "lease_ms": 2000,
+            "lease_ms": 30_000,
             "role": "active",
             "address_mode": "per_instance",
             "home_prefixes": [(octets(HOME_PREFIX), 64)],

@@ -313,7 +313,7 @@ class Daemon:
         """Status and body of an HTTP request, made from the router."""
 
         def ask() -> tuple[int, str]:
-            connection = http.client.HTTPConnection(AGENT, HEALTH_PORT, timeout=5)
+            connection = http.client.HTTPConnection(AGENT, HEALTH_PORT, timeout=60)
             connection.sock = self.lab.open_socket("r", lambda: socket.create_connection((AGENT, HEALTH_PORT), 5))
             with contextlib.closing(connection):
                 connection.request("GET", path)
@@ -325,7 +325,7 @@ class Daemon:
     @contextlib.contextmanager
     def connection(self) -> Iterator[Probes]:
         """A connection that stays open for several requests, from the router."""
-        connection = http.client.HTTPConnection(AGENT, HEALTH_PORT, timeout=5)
+        connection = http.client.HTTPConnection(AGENT, HEALTH_PORT, timeout=60)
         connection.sock = self.lab.open_socket("r", lambda: socket.create_connection((AGENT, HEALTH_PORT), 5))
         with contextlib.closing(connection):
             yield Probes(connection)

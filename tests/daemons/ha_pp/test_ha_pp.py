@@ -170,6 +170,7 @@ async def test_a_standby_is_promoted_with_the_shared_address(lab: Lab, backend: 
 
 
 async def test_probes_tell_what_is_the_case(lab: Lab, backend: Backend) -> None:
+    backend.welcome["lease_ms"] = 3000
     daemon = await serving(lab, backend)
     status, body = await daemon.get("/healthz")
     assert status == 200

@@ -171,7 +171,7 @@ async def test_hostile_packets_bind_nothing_break_nothing_and_are_counted_by_rea
                 node.send(maker())
             sent += BURST
             await asyncio.sleep(0)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while counted(metrics := await daemon.metrics()) - before < sent:
                 daemon.alive()
                 assert time.monotonic() < deadline, f"{sent} sent, {counted(metrics) - before} counted, seed {SEED}: {metrics}"
