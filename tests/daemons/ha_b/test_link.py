@@ -138,6 +138,7 @@ async def test_an_address_moves_between_two_active_ones_by_revoke(daemon: Daemon
 
 
 async def test_ten_thousand_bindings_in_200_mb_are_pushed(daemon: Daemon) -> None:
+    daemon.config |= {"lease_ms": 60_000, "missed_beats": 100}
     await asyncio.to_thread(daemon.start)
     a = PacketProcessor(daemon, "a")
     await a.join()
