@@ -1,15 +1,20 @@
-"""The event source as a process of its own, with a queue that writes what it is given to a file, a line each: `ARGUMENTS OUTPUT`."""
+"""An event source as a process of its own, with a queue that writes what it is given to a file, a line each: `ARGUMENTS OUTPUT`.
+
+It is `ves_kafka` where the arguments name a topic, else `ves`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from closedloop_loop.intake import source
+from closedloop_loop.kafka import worker
 
 
 class Queue:
@@ -22,4 +27,7 @@ class Queue:
 
 
 if __name__ == "__main__":
-    asyncio.run(source.run(Queue(sys.argv[2]), json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    arguments = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    logging.basicConfig(level=logging.INFO)
+    run = worker.run if "kafka" in arguments else source.run
+    asyncio.run(run(Queue(sys.argv[2]), arguments))

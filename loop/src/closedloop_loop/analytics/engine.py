@@ -155,6 +155,16 @@ class Analytics:
         }
         return msgspec.json.encode(_Dump(DUMP_VERSION, now.mono + self._offset, now.wall, loops, self._buried, list(due)))
 
+    def resume(self, now: Instant) -> None:
+        """Nobody could be heard until now: the silence of a source says nothing about it."""
+        t = now.mono + self._offset
+        for name, detector in self._detectors.items():
+            for key, subject in detector.subjects.items():
+                detector.resume(subject, t)
+                if subject.episode.phase is Phase.HELD:
+                    subject.episode.since = t
+                self._arm(name, key, detector)
+
     def _bury(self, source: str, t: float) -> None:
         self._buried = {name: until for name, until in self._buried.items() if t < until}
         self._buried[source] = t + LATE_S
@@ -174,18 +184,17 @@ class Analytics:
             heapq.heappush(self._timers, (due, name, key))
 
 
-def restore(policy: model.Policy, data: bytes, now: Instant) -> tuple[Analytics, list[Onset]]:
+def restore(policy: model.Policy, data: bytes, now: Instant, *, deaf: bool = True) -> tuple[Analytics, list[Onset]]:
     """Go on from a dump. Raises StateError.
 
     A loop that the policy no longer has, or whose condition now regards other figures or alarms, does not go on; its open onsets are abated
-    by the messages returned, after those that were due. The time since the dump counts as time in which nothing could be heard.
+    by the messages returned, after those that were due. deaf: the time since the dump counts as time in which nothing could be heard.
     """
     try:
         dump = msgspec.json.decode(data, type=_Dump)
         if dump.version != DUMP_VERSION:
             raise StateError(f"state of analytics has version {dump.version}, this release knows {DUMP_VERSION}; start without it")
         analytics = Analytics(policy, now, dump.t + max(0.0, now.wall - dump.wall))
-        t = now.mono + analytics._offset
         analytics._buried = dump.buried
         told = dump.due
         for name, saved in dump.loops.items():
@@ -194,11 +203,10 @@ def restore(policy: model.Policy, data: bytes, now: Instant) -> tuple[Analytics,
                 told += [abated(onset, now.wall_us) for onset in saved.open]
                 continue
             detector.subjects = msgspec.json.decode(saved.subjects, type=dict[str, detector.subject])  # type: ignore[name-defined] # known at run time
-            for key, subject in detector.subjects.items():
-                detector.resume(subject, t)
-                if subject.episode.phase is Phase.HELD:
-                    subject.episode.since = t
+            for key in detector.subjects:
                 analytics._arm(name, key, detector)
+        if deaf:
+            analytics.resume(now)
     except msgspec.MsgspecError as error:
         raise StateError(f"state of analytics cannot be read ({error}); start without it") from None
     return analytics, told

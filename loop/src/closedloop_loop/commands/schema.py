@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from closedloop_loop import onset
 from closedloop_loop.intake import config
+from closedloop_loop.kafka import worker_config
 from closedloop_loop.policy import load
 
-SUMMARY: Final = "Print the JSON schema of the control loop message, of a policy file, or of the VES source's arguments."
+SUMMARY: Final = "Print the JSON schema of the control loop message, of a policy file, or of an event source's arguments."
 SCHEMAS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
     "onset": onset.schema,
     "policy": load.schema,
+    "ves_kafka": worker_config.schema,
     "ves_source": lambda: config.schema(config.SourceConfig),
 }
 

@@ -113,6 +113,8 @@ class _UnderWay:
 class Dispatcher:
     """Feed `handle` and `tick`; carry out what they return, in order."""
 
+    shared: bool = False
+    """Others do the same for the same journal, each for onsets of its own: what came by another is left to that one at first."""
     _arrived: deque[Onset] = field(default_factory=deque)
     _accepted_us: dict[str, int] = field(default_factory=dict)
     _opened: list[Operation] = field(default_factory=list)
@@ -122,6 +124,8 @@ class Dispatcher:
     _blocked_until: float = 0.0
     _handed: dict[_Key, float | None] = field(default_factory=dict)
     """When it was taken; None while it is being handed on."""
+    _own: set[str] = field(default_factory=set)
+    """Request ids of onsets that have arrived here, where the journal is shared."""
 
     def handle(self, event: Input, now: Instant) -> list[Action]:
         actions: list[Action] = []
@@ -129,6 +133,8 @@ class Dispatcher:
             case Arrived():
                 self._arrived.extend(event.onsets)
                 self._accepted_us |= event.accepted_us
+                if self.shared:
+                    self._own.update(onset.request_id for onset in event.onsets)
             case Seen():
                 actions += self._seen(event, now)
             case Failed():
@@ -170,6 +176,7 @@ class Dispatcher:
         actions: list[Action] = [Settled(settled)] if settled else []
         keys = {_key(known) for known in seen.opened}
         self._handed = {key: at for key, at in self._handed.items() if key in keys or at is None}
+        self._own &= {known.request_id for known in seen.opened} | {onset.request_id for onset in self._arrived}
         for known in schedule.due(seen.opened, now.wall_us):
             if known.state is State.PENDING and not known.outdated and self._is_to_go(known, now):
                 self._handed[_key(known)] = None
@@ -183,7 +190,9 @@ class Dispatcher:
 
     def _is_to_go(self, known: Operation, now: Instant) -> bool:
         if _key(known) not in self._handed:
-            return True
+            if not self.shared or known.request_id in self._own:
+                return True
+            self._handed[_key(known)] = now.mono
         at = self._handed[_key(known)]
         return at is not None and now.mono >= at + CLAIM_WITHIN_S
 

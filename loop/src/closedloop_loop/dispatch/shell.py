@@ -31,9 +31,11 @@ World: TypeAlias = Callable[[], Inventory | None]
 class DispatcherShell:
     """`run` for as long as it is wanted; `take` meanwhile, from tasks of the same event loop."""
 
-    def __init__(self, policy: Policy, journal: Journal, world: World, put: Put, clock: Callable[[], Instant] = now) -> None:
-        """put: hand an operation on, as `event` makes it; returns when it was taken."""
-        self.core = Dispatcher()
+    def __init__(
+        self, policy: Policy, journal: Journal, world: World, put: Put, clock: Callable[[], Instant] = now, *, shared: bool = False
+    ) -> None:
+        """put: hand an operation on, as `event` makes it; returns when it was taken. shared: as the core's."""
+        self.core = Dispatcher(shared)
         self._policy, self._journal, self._world, self._put, self._clock = policy, journal, world, put, clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="operations")
         self._wake = asyncio.Event()

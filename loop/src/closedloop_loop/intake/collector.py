@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from closedloop_loop.files import FileError
 from closedloop_loop.intake import credentials, tls
 from closedloop_loop.intake.authentication import Authenticator
 from closedloop_loop.intake.config import VesConfig
 from closedloop_loop.intake.metrics import Metrics
-from closedloop_loop.intake.server import Listener
+from closedloop_loop.intake.server import Durable, Listener
 from closedloop_loop.journal.core import Limits
 from closedloop_loop.journal.shell import Journal
 from closedloop_loop.journal.store import JournalError, SqliteJournal
@@ -26,35 +27,46 @@ def check(config: VesConfig) -> None:
         tls.context(config.tls, password_too=config.credentials is not None)
 
 
-def limits(config: VesConfig) -> Limits:
-    return Limits(
+def open_journal(config: VesConfig, place: str, metrics: Metrics) -> Journal:
+    """Events are kept here, for a consumer in this process. Raises FileError."""
+    limits = Limits(
         pending_octets=config.pending_mib << 20,
         backlog_events=config.backlog_events,
         window_octets=config.window_mib << 20,
         remember_events=config.remember_events,
     )
+    try:
+        journal = Journal(SqliteJournal(Path(place)), limits)
+    except JournalError as error:
+        raise FileError(place, "journal", str(error)) from None
+    metrics.gauges["backlog_events"] = ("Durable events that the consumer has not finished", lambda: journal.core.backlog)
+    metrics.gauges["pending_octets"] = ("Octets of events that are not durable yet", lambda: journal.core.pending_octets)
+    metrics.counters["commits"] = ("Transactions of the journal", lambda: journal.commits)
+    metrics.counters["journal_failures"] = ("Transactions and reads of the journal that failed", lambda: journal.failures)
+    return journal
+
+
+D = TypeVar("D", bound=Durable)
 
 
 @dataclass
-class Collector:
-    """A running listener; `async with await Collector.open(config)` closes it."""
+class Collector(Generic[D]):
+    """A running listener; `async with await Collector.open(config, where)` closes it."""
 
-    journal: Journal
+    journal: D
     metrics: Metrics
     port: int
     _listener: Listener
     _authenticator: Authenticator | None
 
     @classmethod
-    async def open(cls, config: VesConfig) -> Self:
-        """Everything is checked before the port is opened. Raises FileError, with a line for the operator."""
+    async def open(cls, config: VesConfig, durable: Callable[[Metrics], D]) -> Self:
+        """durable: opens where events become durable. Everything is checked before the port is opened. Raises FileError, with a line for
+        the operator."""
         known = credentials.load(config.credentials) if config.credentials is not None else None
         context = tls.context(config.tls, password_too=known is not None) if config.tls is not None else None
         metrics = Metrics()
-        try:
-            journal = Journal(SqliteJournal(Path(config.journal)), limits(config))
-        except JournalError as error:
-            raise FileError(config.journal, "journal", str(error)) from None
+        journal = durable(metrics)
         try:
             sock = listen(config.host, config.port)
         except FileError:
@@ -62,10 +74,6 @@ class Collector:
             raise
         authenticator = Authenticator(known) if known is not None else None
         listener = Listener(journal, metrics, authenticator)
-        metrics.gauges["backlog_events"] = ("Durable events that the consumer has not finished", lambda: journal.core.backlog)
-        metrics.gauges["pending_octets"] = ("Octets of events that are not durable yet", lambda: journal.core.pending_octets)
-        metrics.counters["commits"] = ("Transactions of the journal", lambda: journal.commits)
-        metrics.counters["journal_failures"] = ("Transactions and reads of the journal that failed", lambda: journal.failures)
         if authenticator is not None:
             metrics.counters["passwords_verified"] = ("Password hashes computed", lambda: authenticator.verified)
         await listener.start(sock, context)

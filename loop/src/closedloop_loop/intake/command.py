@@ -16,8 +16,10 @@ import uvloop
 
 from closedloop_loop.errors import CommandError
 from closedloop_loop.intake import config, credentials, pipeline
-from closedloop_loop.intake.collector import Collector, check
+from closedloop_loop.intake.collector import Collector, check, open_journal
 from closedloop_loop.intake.config import CommandConfig
+from closedloop_loop.kafka import settings as kafka_settings
+from closedloop_loop.kafka.settings import Kafka
 
 log: Final = logging.getLogger("closedloop_loop.ves")
 
@@ -36,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
         else:
             settings = config.load(options.config)
             check(settings)
+            if settings.kafka is not None:
+                kafka_settings.check(settings.kafka)
             if not options.check:
                 _log_to_stderr(settings.log_level)
                 uvloop.run(serve(settings))
@@ -52,8 +56,26 @@ async def serve(settings: CommandConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if settings.kafka is not None:
+        await _into_topic(settings, settings.kafka, stop)
+    else:
+        await _into_journal(settings, stop)
+    log.info("stopped")
+
+
+async def _into_topic(settings: CommandConfig, kafka: Kafka, stop: asyncio.Event) -> None:
+    from closedloop_loop.kafka.producer import open_outbox  # its library only where it is wanted
+
+    async with await Collector.open(settings, lambda metrics: open_outbox(settings, kafka, metrics)) as collector:
+        log.info("listening", extra={"port": collector.port, "tls": settings.tls is not None, "topic": kafka.topic})
+        await stop.wait()
+
+
+async def _into_journal(settings: CommandConfig, stop: asyncio.Event) -> None:
     recorder = pipeline.Recorder(settings.record) if settings.record is not None else None
-    async with await Collector.open(settings) as collector:
+    place = settings.journal
+    assert place is not None, "the configuration has a topic or a journal"
+    async with await Collector.open(settings, lambda metrics: open_journal(settings, place, metrics)) as collector:
         log.info("listening", extra={"port": collector.port, "tls": settings.tls is not None, "backlog": collector.journal.core.backlog})
         consumer = asyncio.create_task(pipeline.discard(collector, recorder))
         stopped = asyncio.create_task(stop.wait())
@@ -65,7 +87,6 @@ async def serve(settings: CommandConfig) -> None:
             raise error
     if recorder is not None:
         recorder.close()
-    log.info("stopped")
 
 
 def _password() -> bytes:

@@ -11,6 +11,8 @@ import msgspec
 
 from closedloop_loop import files
 from closedloop_loop.files import FieldError, FileError
+from closedloop_loop.kafka import settings as kafka_settings
+from closedloop_loop.kafka.settings import Kafka
 from closedloop_loop.operations.store.open import URLS
 
 NOT_A_FILE: Final = "closedloop.mobility.ves"
@@ -31,13 +33,15 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = None
 
 
+JournalFile = Annotated[
+    FilePath,
+    msgspec.Meta(description="SQLite file with the events that are not finished; created where absent, for one process at a time."),
+]
+
+
 class VesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A VES listener. Paths are relative to the configuration file, or to the working directory where there is none."""
 
-    journal: Annotated[
-        FilePath,
-        msgspec.Meta(description="SQLite file with the events that are not finished; created where absent, for one process at a time."),
-    ]
     host: Annotated[
         str, msgspec.Meta(min_length=1, max_length=253, description="Address or name to listen at; `::` is every address, IPv4 too.")
     ] = "::"
@@ -84,14 +88,27 @@ class VesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class CommandConfig(VesConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Configuration file of `closedloop ves`."""
+    """Configuration file of `closedloop ves`. One of journal and kafka says where events become durable."""
 
+    journal: JournalFile | None = None
+    kafka: Annotated[
+        Kafka | None,
+        msgspec.Meta(description="Events go into this topic, for the workers `closedloop.mobility.ves_kafka`, and to nobody else."),
+    ] = None
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$", description="Least severity logged.")] = "info"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.journal is None) == (self.kafka is None):
+            raise FieldError(("journal", "kafka"), "exactly one of the two says where events become durable; give one")
+        if self.kafka is not None and self.record is not None:
+            raise FieldError(("record", "kafka"), "what is in the topic is there for whoever records; leave record out")
 
 
 class SourceConfig(VesConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Arguments of the event source `closedloop.mobility.ves`."""
 
+    journal: JournalFile
     policy: Annotated[
         FilePath | None,
         msgspec.Meta(
@@ -160,9 +177,11 @@ def resolve(config: C, folder: Path) -> C:
     tls = config.tls
     if tls is not None:
         tls = msgspec.structs.replace(tls, certificate=absolute(tls.certificate), key=absolute(tls.key), client_ca=absolute(tls.client_ca))
+    kafka = getattr(config, "kafka", None)
+    more = {} if kafka is None else {"kafka": kafka_settings.resolve(kafka, folder)}
     names = ("journal", "credentials", "record", "policy", "operations", "inventory", "placement")
     paths = {name: absolute(getattr(config, name)) for name in names if hasattr(config, name)}
-    return msgspec.structs.replace(config, tls=tls, **paths)
+    return msgspec.structs.replace(config, tls=tls, **paths, **more)
 
 
 def schema(type_: type[VesConfig]) -> dict[str, Any]:

@@ -61,7 +61,8 @@ def _decode(decoder: Any, body: bytes) -> Any:
 def _entry(event: Any) -> Entry:
     header = event.commonEventHeader
     identity = msgspec.json.encode((header.sourceName, header.eventId, header.sequence))
-    return Entry(blake2b(identity, digest_size=KEY_OCTETS).digest(), b'{"event":' + msgspec.json.encode(event) + b"}")
+    body = b'{"event":' + msgspec.json.encode(event) + b"}"
+    return Entry(blake2b(identity, digest_size=KEY_OCTETS).digest(), body, header.sourceName)
 
 
 def _refuse_duplicates(body: bytes, colons: int) -> None:

@@ -17,6 +17,7 @@ from closedloop_loop.clock import now
 from closedloop_loop.files import FileError
 from closedloop_loop.intake.collector import Collector
 from closedloop_loop.journal.messages import Delivery
+from closedloop_loop.journal.shell import Journal
 from closedloop_loop.names import is_figure
 from closedloop_loop.policy.model import Policy
 from closedloop_loop.records import AnyRecord, Measurement, Rejected, from_event
@@ -84,7 +85,7 @@ class Recorder:
         os.close(self._file)
 
 
-async def discard(collector: Collector, recorder: Recorder | None) -> None:
+async def discard(collector: Collector[Journal], recorder: Recorder | None) -> None:
     """Nobody acts: events are recorded, if that is wanted, and finished."""
     while True:
         deliveries = await collector.journal.take(TAKE)
@@ -93,7 +94,7 @@ async def discard(collector: Collector, recorder: Recorder | None) -> None:
         collector.journal.finish([delivery.id for delivery in deliveries])
 
 
-async def hand_on_records(collector: Collector, recorder: Recorder | None, put: Put) -> None:
+async def hand_on_records(collector: Collector[Journal], recorder: Recorder | None, put: Put) -> None:
     """Every event that analytics could use, as a flat map; each is finished when `put` has returned."""
     while True:
         deliveries = await collector.journal.take(TAKE)
@@ -106,7 +107,9 @@ async def hand_on_records(collector: Collector, recorder: Recorder | None, put: 
             collector.journal.finish([delivery.id])
 
 
-async def hand_on_onsets(collector: Collector, recorder: Recorder | None, tell: Tell, policy: Policy, absent: Absent | None = None) -> None:
+async def hand_on_onsets(
+    collector: Collector[Journal], recorder: Recorder | None, tell: Tell, policy: Policy, absent: Absent | None = None
+) -> None:
     """What the policy's loops make of the events.
 
     Events are finished when `tell` has returned, together with the state that has taken them in, so that after a crash the same events meet
@@ -164,7 +167,7 @@ async def _record(recorder: Recorder | None, deliveries: list[Delivery]) -> None
         await recorder.write(deliveries)
 
 
-def _record_of(collector: Collector, delivery: Delivery) -> AnyRecord | None:
+def _record_of(collector: Collector[Journal], delivery: Delivery) -> AnyRecord | None:
     record = from_event(msgspec.json.decode(delivery.body))
     if isinstance(record, Rejected):
         if not record.other:

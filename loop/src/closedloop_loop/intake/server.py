@@ -8,7 +8,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -17,8 +17,7 @@ from closedloop_loop.intake import answers, events
 from closedloop_loop.intake.answers import Reply
 from closedloop_loop.intake.authentication import Access, Authenticator
 from closedloop_loop.intake.metrics import Metrics
-from closedloop_loop.journal.messages import Entry, Verdict
-from closedloop_loop.journal.shell import Journal
+from closedloop_loop.journal.messages import Answer, Entry, Verdict
 
 log: Final = logging.getLogger("closedloop_loop.intake")
 
@@ -46,10 +45,24 @@ def _without_quotation(record: logging.LogRecord) -> bool:
 log.addFilter(_without_quotation)
 
 
+class Durable(Protocol):
+    """Where events become durable: journal.shell.Journal, kafka.producer.Outbox."""
+
+    broken: bool
+    """Whether the last attempt failed."""
+
+    @property
+    def full(self) -> bool: ...
+
+    async def submit(self, entries: list[Entry]) -> Answer: ...
+
+    async def close(self) -> None: ...
+
+
 class Listener:
     """Answers requests. Without an authenticator everybody may send, but for whom TLS has refused."""
 
-    def __init__(self, journal: Journal, metrics: Metrics, authenticator: Authenticator | None) -> None:
+    def __init__(self, journal: Durable, metrics: Metrics, authenticator: Authenticator | None) -> None:
         self._journal, self._metrics, self._authenticator = journal, metrics, authenticator
         self._bodies = 0
         self._server = web.Server(
@@ -108,7 +121,7 @@ class Listener:
     def _health(self) -> Reply:
         if self._journal.broken:
             return answers.FAILED
-        return answers.BUSY if self._journal.core.full else Reply(200)
+        return answers.BUSY if self._journal.full else Reply(200)
 
     async def _access(self, request: web.BaseRequest) -> Access:
         if self._authenticator is None:
@@ -126,7 +139,7 @@ class Listener:
         if length is not None and length > MAX_BODY:
             return answers.TOO_LARGE
         reserved = length if length is not None and encoding == "identity" else MAX_BODY
-        if self._bodies + reserved > BODIES or self._journal.core.full:
+        if self._bodies + reserved > BODIES or self._journal.full:
             return answers.BUSY
         self._bodies += reserved
         try:

@@ -10,9 +10,10 @@ from typing import Any, Final, Protocol, TypeAlias
 from closedloop_loop.dispatch.shell import DispatcherShell
 from closedloop_loop.files import FileError
 from closedloop_loop.intake import config, pipeline
-from closedloop_loop.intake.collector import Collector
+from closedloop_loop.intake.collector import Collector, open_journal
 from closedloop_loop.intake.config import SourceConfig
 from closedloop_loop.intake.pipeline import Accepted, Recorder, Scalars
+from closedloop_loop.journal.shell import Journal as IntakeJournal
 from closedloop_loop.onset import Onset, to_map
 from closedloop_loop.operations.journal import Journal
 from closedloop_loop.operations.store.interface import StoreError
@@ -50,7 +51,7 @@ async def run(queue: Queue, arguments: Mapping[str, Any], feedback: asyncio.Queu
         if policy is not None and settings.operations is not None:
             await _carry_out(settings, settings.operations, policy, recorder, put)
             return
-        async with await Collector.open(settings) as collector:
+        async with await _open(settings) as collector:
             _listening(collector)
             if policy is None:
                 await pipeline.hand_on_records(collector, recorder, lambda scalars: put({"record": scalars}))
@@ -74,7 +75,7 @@ async def _carry_out(settings: SourceConfig, operations: str, policy: Policy, re
         raise FileError(config.NOT_A_FILE, "operations", str(error)) from None
     try:
         dispatcher = DispatcherShell(policy, Journal(store), lambda: world(settings.inventory, settings.placement), put)
-        async with await Collector.open(settings) as collector, asyncio.TaskGroup() as tasks:
+        async with await _open(settings) as collector, asyncio.TaskGroup() as tasks:
             _listening(collector)
             tasks.create_task(dispatcher.run())
             tasks.create_task(pipeline.hand_on_onsets(collector, recorder, dispatcher.take, policy, dispatcher.absent))
@@ -82,7 +83,11 @@ async def _carry_out(settings: SourceConfig, operations: str, policy: Policy, re
         store.close()
 
 
-def _listening(collector: Collector) -> None:
+async def _open(settings: SourceConfig) -> Collector[IntakeJournal]:
+    return await Collector.open(settings, lambda metrics: open_journal(settings, settings.journal, metrics))
+
+
+def _listening(collector: Collector[IntakeJournal]) -> None:
     log.info("listening at port %d, %d events are not finished", collector.port, collector.journal.core.backlog)
 
 

@@ -9,10 +9,12 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One accepted event. key: the same for every delivery of it, for no other event; body: the event, `{"event":{...}}`."""
+    """One accepted event. key: the same for every delivery of it, for no other event; body: the event, `{"event":{...}}`; source: its
+    `sourceName`, for those who keep the order of each source apart."""
 
     key: bytes
     body: bytes
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,11 @@ class Journal:
         self._thread.start()
         self._apply(self.core.start())
 
+    @property
+    def full(self) -> bool:
+        """Whether the next request would be refused."""
+        return self.core.full
+
     async def submit(self, entries: list[Entry]) -> Answer:
         """Returns when the events are durable, or were refused."""
         self._request += 1

@@ -87,7 +87,8 @@ class Listener:
     def __init__(self, folder: Path, authority: Authority, *, password: bool = True, senders: Path | None = None, **settings: Any) -> None:
         certificate, key = authority.issue("listener")
         tls = {"certificate": str(certificate), "key": str(key), **({"client_ca": str(senders)} if senders else {})}
-        self.settings: dict[str, Any] = {"host": "::1", "port": 0, "journal": "journal.db", "tls": tls, **settings}
+        place = {} if "kafka" in settings else {"journal": "journal.db"}
+        self.settings: dict[str, Any] = {"host": "::1", "port": 0, "tls": tls, **place, **settings}
         if password:
             file = folder / "credentials"
             file.touch(mode=0o600)
