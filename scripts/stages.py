@@ -65,10 +65,14 @@ def tool(name: str, *arguments: str) -> Check:
     return Check((str(BIN / name), *arguments))
 
 
-def pytest(stage: str, *arguments: str, root: bool = False, waits: bool = False) -> Check:
+def pytest(stage: str, *arguments: str, root: bool = False, waits: bool = False, first: tuple[str, ...] = ()) -> Check:
     junit = f"{stage}.xml"
     argv = (str(BIN / "python"), "-m", "pytest", "-q", f"--junitxml={REPORTS / junit}", *arguments)
-    return Check(argv, root=root, junit=(junit,), waits=waits)
+    return Check(argv, root=root, junit=(junit,), waits=waits, first=first)
+
+
+def play(file: Path) -> tuple[str, ...]:
+    return (str(BIN / "ansible-playbook"), str(file))
 
 
 def lint() -> list[Check]:
@@ -93,7 +97,7 @@ def kernel() -> list[Check]:
 
 
 def daemons() -> list[Check]:
-    return [pytest("daemons", "tests/daemons", root=True, waits=True)]
+    return [pytest("daemons", "tests/daemons", root=True, waits=True, first=play(ROOT / "molecule/kafka/fetch.yml"))]
 
 
 def uml() -> list[Check]:
@@ -119,7 +123,7 @@ def scenario(folder: Path) -> Check:
         (str(BIN / "molecule"), "test", "--scenario-name", folder.name),
         root=True,
         waits=True,
-        first=(str(BIN / "ansible-playbook"), str(fetch)) if fetch.exists() else (),
+        first=play(fetch) if fetch.exists() else (),
     )
 
 

@@ -38,6 +38,23 @@ INVENTORY = {
 }
 
 
+def heartbeat(source: str, at_us: int, interval_s: int) -> dict[str, Any]:
+    header = {
+        "domain": "heartbeat",
+        "eventId": f"heartbeat-{source}-{at_us}",
+        "eventName": "heartbeat_HomeAgent",
+        "lastEpochMicrosec": at_us,
+        "priority": "Normal",
+        "reportingEntityName": source,
+        "sequence": 0,
+        "sourceName": source,
+        "startEpochMicrosec": at_us,
+        "version": "4.1",
+        "vesEventListenerVersion": "7.2.1",
+    }
+    return {"event": {"commonEventHeader": header, "heartbeatFields": {"heartbeatFieldsVersion": "3.0", "heartbeatInterval": interval_s}}}
+
+
 def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + patience_s
     while not condition():
@@ -59,9 +76,13 @@ class Worker:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stderr=log)
 
-    def signal(self, number: int) -> None:
+    def pause(self) -> None:
         assert self.process is not None
-        self.process.send_signal(number)
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -177,6 +198,3 @@ class Claimers:
                     store.close()
             except StoreError:
                 self._stop.wait(0.2)
-
-
-PAUSE, GO_ON = signal.SIGSTOP, signal.SIGCONT

@@ -35,12 +35,12 @@ WORLD = world(region_a=50, region_b=50)
 class Bench:
     """A dispatcher, its journal, and a rulebook that takes what it gets at once."""
 
-    def __init__(self, **loop: object) -> None:
+    def __init__(self, *, shared: bool = False, **loop: object) -> None:
         self.rules = policy(
             {"kind": "fault", "alarms": ["homeAgentLost"]}, **{"retries": 2, "retry_delay_s": 3.0, "timeout_s": 30.0, **loop}
         )
         self.journal = Journal(MemoryStore(), lease_s=10)
-        self.core = Dispatcher()
+        self.core = Dispatcher(shared)
         self.seconds = 0.0
         self.stepped_s = 0.0
         self.handed: list[Operation] = []
@@ -122,6 +122,20 @@ def test_what_was_claimed_is_not_handed_on_again_however_often_the_onset_comes()
     bench.run(100)
     assert len(bench.handed) == 1
     assert bench.settled == 4
+
+
+def test_where_the_journal_is_shared_the_onsets_of_another_are_left_to_that_one_at_first() -> None:
+    bench = Bench(shared=True)
+    bench.journal.submit(bench.rules, onset(1), WORLD, bench.now)
+    bench.feed(Arrived([onset(2, target="ha-pp-b")]))
+    bench.run(CLAIM_WITHIN_S - 0.2)
+    assert bench.ids == []
+    bench.run(1)
+    assert bench.ids == [onset(1).request_id]
+    first = bench.claim(onset(1))
+    bench.journal.finish(first.request_id, first.token, True, "", bench.now)
+    bench.run(0.5)
+    assert bench.ids[1:] == [onset(2, target="ha-pp-b").request_id], "its own goes out at once when it is its turn"
 
 
 def test_what_nobody_claims_is_handed_on_again() -> None:

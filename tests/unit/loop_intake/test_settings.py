@@ -9,25 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 from closedloop_loop.files import FileError
 from closedloop_loop.intake import collector, config, credentials, source
 from closedloop_loop.intake.authentication import Access, Authenticator, parse
 from closedloop_loop.intake.server import NotGzip, TooLarge, inflate
+from closedloop_loop.kafka import settings as kafka_settings
+from closedloop_loop.kafka import worker_config
 
-PLUGIN = Path(__file__).parents[3] / "extensions" / "eda" / "plugins" / "event_source" / "ves.py"
-TYPES = {"string": "str", "integer": "int", "boolean": "bool"}
+PLUGINS = Path(__file__).parents[3] / "extensions" / "eda" / "plugins" / "event_source"
+TYPES = {"string": "str", "integer": "int", "boolean": "bool", "array": "list"}
 
 
-@pytest.fixture(scope="module")
-def plugin() -> Any:
-    spec = importlib.util.spec_from_file_location("ves_plugin", PLUGIN)
+def load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"{name}_plugin", PLUGINS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def plugin() -> Any:
+    return load("ves")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +69,72 @@ def test_examples_are_accepted_by_schema_and_code(plugin: Any, schema: dict[str,
         arguments = example["closedloop.mobility.ves"]
         jsonschema.Draft202012Validator(schema).validate(arguments)
         assert config.from_arguments(arguments).journal == arguments["journal"]
+
+
+def test_the_worker_agrees_with_its_documentation_too() -> None:
+    plugin, schema = load("ves_kafka"), worker_config.schema()
+    agree(yaml.safe_load(plugin.DOCUMENTATION)["options"], schema["$defs"]["WorkerConfig"], schema["$defs"])
+    [example] = yaml.safe_load(plugin.EXAMPLES)
+    arguments = example["closedloop.mobility.ves_kafka"]
+    jsonschema.Draft202012Validator(schema).validate(arguments)
+    assert worker_config.from_arguments(arguments).kafka.topic == "ves"
+
+
+KAFKA = {"servers": ["localhost:9093"], "topic": "ves", "ca": "ca.pem", "username": "u", "password_file": "p"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"operations": "o.db"}, "operations: workers share their journal; give a postgresql"),
+        ({"placement": "p"}, "placement needs inventory"),
+        ({"kafka": {**KAFKA, "servers": ["localhost"]}}, "kafka.servers"),
+        ({"kafka": {**KAFKA, "servers": []}}, "kafka.servers"),
+        ({"kafka": {**KAFKA, "topic": "a b"}}, "kafka.topic"),
+        ({"kafka": {**KAFKA, "password": "x"}}, "kafka.password"),
+        ({"group": ""}, "group"),
+        ({"policy": None}, "policy"),
+    ],
+)
+def test_arguments_of_a_worker_are_refused_before_anything_is_read(change: dict[str, Any], told: str) -> None:
+    good = {"kafka": KAFKA, "policy": "p.yml", "operations": "postgresql://db/closedloop"}
+    assert worker_config.from_arguments(good).group == "closedloop"
+    with pytest.raises(FileError, match=told.replace(".", r"\.")):
+        worker_config.from_arguments({**good, **change})
+
+
+def test_an_intake_has_a_journal_or_a_topic(tmp_path: Path) -> None:
+    file = tmp_path / "ves.yml"
+    for text, told in (
+        ("insecure: true\n", "journal, kafka: exactly one"),
+        (f"insecure: true\njournal: j\nkafka: {KAFKA}\n", "journal, kafka: exactly one"),
+        (f"insecure: true\nrecord: r\nkafka: {KAFKA}\n", "record, kafka"),
+    ):
+        file.write_text(text)
+        with pytest.raises(FileError, match=told):
+            config.load(file)
+    file.write_text(f"insecure: true\nkafka: {KAFKA}\n")
+    found = config.load(file).kafka
+    assert found is not None
+    assert (found.ca, found.password_file) == (str(tmp_path / "ca.pem"), str(tmp_path / "p"))
+
+
+def test_the_password_of_a_client_is_read_from_a_file_that_others_may_not_read(tmp_path: Path) -> None:
+    settings = kafka_settings.resolve(msgspec.convert(KAFKA, kafka_settings.Kafka), tmp_path)
+    write(tmp_path / "ca.pem", "-----BEGIN CERTIFICATE-----")
+    with pytest.raises(FileError, match="kafka.password_file"):
+        kafka_settings.check(settings)
+    for text, mode, told in (("s3cret\n", 0o644, "mode"), ("\n", 0o600, "empty")):
+        write(tmp_path / "p", text, mode)
+        with pytest.raises(FileError, match=told) as caught:
+            kafka_settings.check(settings)
+        assert "s3cret" not in str(caught.value)
+    write(tmp_path / "p", "s3cret\n")
+    kafka_settings.check(settings)
+    assert kafka_settings.read_password(settings) == "s3cret"
+    write(tmp_path / "ca.pem", "nothing")
+    with pytest.raises(FileError, match="kafka.ca"):
+        kafka_settings.check(settings)
 
 
 SECURE = {"journal": "j.db", "tls": {"certificate": "c", "key": "k"}, "credentials": "p"}

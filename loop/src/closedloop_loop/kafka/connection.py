@@ -64,7 +64,7 @@ def client_settings(settings: Kafka, problems: Problems) -> dict[str, Any]:
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 1_000,
         "error_cb": problems,
-        "logger": logging.getLogger("closedloop_loop.kafka.client"),
+        "log_level": 2,  # it tells of each try; error_cb is told as well, and tells once
     }
 
 
