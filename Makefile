@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # Compiled bytecode halves the time that ansible-playbook takes to start, which is part of every outage measured here.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo bench bench-source bench-hostile test test-fast test-unit test-kernel test-daemons test-uml test-simulation test-faults test-loop-faults test-hostile sanity molecule test-umip lint format reference nightly clean
+.PHONY: help setup demo bench bench-source bench-kafka bench-hostile test test-fast test-unit test-kernel test-daemons test-uml test-simulation test-faults test-loop-faults test-hostile sanity molecule test-umip lint format reference nightly clean
 
 STAGES := .venv/bin/python scripts/stages.py
 
@@ -20,6 +20,9 @@ bench: setup ## measure, into reports/bench/
 
 bench-source: setup ## measure the event source, with a soak of five minutes, into reports/ves_source/
 	@.venv/bin/python -m closedloop_tools.ves_source
+
+bench-kafka: setup ## measure the way of events through Kafka to an onset, into reports/kafka/
+	@.venv/bin/ansible-playbook molecule/kafka/fetch.yml >/dev/null && .venv/bin/python -m closedloop_tools.kafka
 
 bench-hostile: setup ## a million hostile events through the control loop, half an hour, into reports/hostile/
 	@scripts/as_root.sh .venv/bin/python -m tests.hostile.bench

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from closedloop_nf.link import messages as m
+from closedloop_tools.postgresql import Postgresql
 
 from tests.daemons.ha_b.certificates import Authority
-from tests.daemons.ha_b.conftest import Postgresql
 from tests.daemons.ha_b.daemon import PATIENCE_S, Daemon, PacketProcessor, care_of, home
 
 ROUNDS = 12

@@ -27,8 +27,8 @@ from closedloop_nf.ha_b.store.memory import MemoryStore
 from closedloop_nf.ha_b.store.postgresql import PostgresqlStore
 from closedloop_nf.ha_b.store.sqlite import SqliteStore
 from closedloop_nf.link.messages import Binding, SecurityAssociation
+from closedloop_tools.postgresql import Postgresql
 
-from tests.daemons.ha_b.conftest import Postgresql
 from tests.daemons.ha_b.daemon import care_of, home
 
 Open = Callable[[], Store]

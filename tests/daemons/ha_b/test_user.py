@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from closedloop_nf.link import messages as m
+from closedloop_tools.postgresql import Postgresql
 
 from tests.daemons.ha_b.certificates import Authority
-from tests.daemons.ha_b.conftest import Postgresql
 from tests.daemons.ha_b.daemon import Daemon, PacketProcessor
 from tests.daemons.unprivileged import USER, folder_of_user, late_imports, only, rights, watched
 

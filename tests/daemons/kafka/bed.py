@@ -18,9 +18,8 @@ from closedloop_loop.operations.model import Operation
 from closedloop_loop.operations.store.interface import StoreError
 from closedloop_loop.operations.store.open import open_store
 from closedloop_tools.kafka.broker import Broker
+from closedloop_tools.postgresql import Postgresql
 from closedloop_tools.ves_source.listener import Listener
-
-from tests.daemons.ha_b.conftest import Postgresql
 
 PATIENCE_S = 180.0
 ROOT = Path(__file__).resolve().parents[3]

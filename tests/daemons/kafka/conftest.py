@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from closedloop_tools.kafka.broker import Broker
+from closedloop_tools.postgresql import Postgresql
 from closedloop_tools.ves_source.listener import Authority
 
-from tests.daemons.ha_b.conftest import Postgresql, postgresql
+from tests.daemons.ha_b.conftest import postgresql
 from tests.daemons.kafka.bed import Bed
 
 __all__ = ["postgresql"]

@@ -9,8 +9,8 @@ from collections import Counter
 from closedloop_loop.kafka.partition import Progress
 from closedloop_loop.kafka.progress import Claimed, ProgressStore
 from closedloop_loop.operations.model import State
+from closedloop_tools.postgresql import Postgresql
 
-from tests.daemons.ha_b.conftest import Postgresql
 from tests.daemons.kafka.bed import Bed, Claimers, wait_for
 from tests.daemons.kafka.conftest import Make
 from tests.daemons.loop.test_dispatcher import fault

@@ -20,8 +20,8 @@ from closedloop_loop.operations.store.open import open_store
 from closedloop_loop.operations.store.postgresql import PostgresqlStore
 from closedloop_loop.operations.store.sqlite import SqliteStore
 from closedloop_loop.policy.decide import Decision
+from closedloop_tools.postgresql import Postgresql
 
-from tests.daemons.ha_b.conftest import Postgresql
 from tests.unit.loop.bench import at, onset, policy
 
 Open = Callable[[], Store]
@@ -30,9 +30,8 @@ RULES = policy({"kind": "fault", "alarms": ["homeAgentLost"]}, guards={"frequenc
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgresql]:
-    binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     directory = Path(tempfile.mkdtemp(prefix="clt-postgresql-"))  # pytest's own are closed to the user that the server runs as
-    server = Postgresql(directory, binaries)
+    server = Postgresql(directory)
     yield server
     server.stop()
     shutil.rmtree(directory)

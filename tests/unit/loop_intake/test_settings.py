@@ -122,7 +122,7 @@ def test_an_intake_has_a_journal_or_a_topic(tmp_path: Path) -> None:
 def test_the_password_of_a_client_is_read_from_a_file_that_others_may_not_read(tmp_path: Path) -> None:
     settings = kafka_settings.resolve(msgspec.convert(KAFKA, kafka_settings.Kafka), tmp_path)
     write(tmp_path / "ca.pem", "-----BEGIN CERTIFICATE-----")
-    with pytest.raises(FileError, match="kafka.password_file"):
+    with pytest.raises(FileError, match=r"kafka\.password_file"):
         kafka_settings.check(settings)
     for text, mode, told in (("s3cret\n", 0o644, "mode"), ("\n", 0o600, "empty")):
         write(tmp_path / "p", text, mode)
@@ -133,7 +133,7 @@ def test_the_password_of_a_client_is_read_from_a_file_that_others_may_not_read(t
     kafka_settings.check(settings)
     assert kafka_settings.read_password(settings) == "s3cret"
     write(tmp_path / "ca.pem", "nothing")
-    with pytest.raises(FileError, match="kafka.ca"):
+    with pytest.raises(FileError, match=r"kafka\.ca"):
         kafka_settings.check(settings)
 
 

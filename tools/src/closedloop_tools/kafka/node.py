@@ -3,8 +3,8 @@
     python -m closedloop_tools.kafka.node prepare FOLDER --certificate PEM --key PEM --port PORT
     python -m closedloop_tools.kafka.node topic NAME --servers HOST:PORT --ca PEM --partitions N
 
-The first formats the folder, writes a file `password`, and prints the command that runs the broker. The Java archives are in the cache, where
-`molecule/kafka/fetch.yml` has put them.
+The first formats the folder and writes the files `password` and `command.json`, which runs the broker. The Java archives are in the cache,
+where `molecule/kafka/fetch.yml` has put them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 PARTS: Final = Path(__file__).resolve().parent
 USER, PASSWORD = "closedloop", "correct horse battery"
@@ -131,7 +132,8 @@ def main() -> None:
     topic.add_argument("--partitions", type=int, required=True)
     options = parser.parse_args()
     if options.verb == "prepare":
-        print(json.dumps(prepare(options.folder, options.certificate, options.key, options.port)))
+        command = prepare(options.folder, options.certificate, options.key, options.port)
+        (options.folder / "command.json").write_text(json.dumps(command))
     else:
         make_topic(options.servers, options.ca, options.name, options.partitions)
 

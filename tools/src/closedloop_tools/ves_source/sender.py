@@ -3,7 +3,8 @@
     python -m closedloop_tools.ves_source.sender --url https://[::1]:8443 --ca-file CA --user NAME --password-file FILE
         --prefix PREFIX --count 500 --per-s 100 --acknowledged FILE
 
-The file gets the id of an event when it is acknowledged. An event's end is the moment at which it is first sent.
+The file gets the id of an event when it is acknowledged. An event's end is the moment at which it is first sent. With --faults they are
+faults, each of a source that has the event's id for its name.
 """
 
 from __future__ import annotations
@@ -22,7 +23,21 @@ from urllib.parse import urlsplit
 
 from closedloop_tools.ves_source.load import measurement
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+
+
+def fault(event_id: str) -> dict[str, Any]:
+    """Its source, named as the event, is lost."""
+    header = {
+        "version": "4.1", "vesEventListenerVersion": "7.2.1", "domain": "fault", "eventId": event_id, "sequence": 0, "priority": "High",
+        "eventName": "Fault_HAPP_homeAgentLost", "sourceName": event_id, "reportingEntityName": "ha-b",
+        "startEpochMicrosec": time.time_ns() // 1000, "lastEpochMicrosec": 0,
+    }  # fmt: skip
+    fields = {
+        "faultFieldsVersion": "4.0", "alarmCondition": "homeAgentLost", "eventSeverity": "CRITICAL", "eventSourceType": "other",
+        "specificProblem": "no heartbeat", "vfStatus": "Active",
+    }  # fmt: skip
+    return {"event": {"commonEventHeader": header, "faultFields": fields}}
 
 
 class Sender:
@@ -39,7 +54,7 @@ class Sender:
         self.repeated = 0
 
     def send(self, document: Any) -> None:
-        """Returns when it is acknowledged. Raises RuntimeError when it is refused for good, or is not acknowledged in a minute."""
+        """Returns when it is acknowledged. Raises RuntimeError when it is refused for good, or is not acknowledged in two minutes."""
         body = json.dumps(document)
         deadline = time.monotonic() + PATIENCE_S
         while (status := self._try(body)) != 202:
@@ -75,18 +90,21 @@ def main() -> int:
         parser.add_argument(f"--{option}", required=True, type=Path)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--per-s", type=float, required=True)
+    parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--first", type=int, default=0, help="number of the first event")
     options = parser.parse_args()
     tls = ssl.create_default_context(cafile=str(options.ca_file))
     sender = Sender(options.url, tls, options.user, options.password_file.read_text().strip())
     due = time.monotonic()
     with options.acknowledged.open("a") as acknowledged:
-        for number in range(options.count):
+        for number in range(options.first, options.first + options.count):
             time.sleep(max(0.0, due - time.monotonic()))
             due = max(due + 1 / options.per_s, time.monotonic())
-            document: Any = measurement(f"{options.prefix}-{number:06d}")
+            event_id = f"{options.prefix}-{number:06d}"
+            document: Any = fault(event_id) if options.faults else measurement(event_id)
             document["event"]["commonEventHeader"]["lastEpochMicrosec"] = time.time_ns() // 1000
             sender.send(document)
-            acknowledged.write(f"{options.prefix}-{number:06d}\n")
+            acknowledged.write(f"{event_id}\n")
             acknowledged.flush()
     print(json.dumps({"acknowledged": options.count, "repeated": sender.repeated}))
     return 0
