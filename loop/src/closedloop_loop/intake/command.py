@@ -64,8 +64,10 @@ async def serve(settings: CommandConfig) -> None:
 
 
 async def _into_topic(settings: CommandConfig, kafka: Kafka, stop: asyncio.Event) -> None:
-    from closedloop_loop.kafka.producer import open_outbox  # its library only where it is wanted
-
+    try:
+        from closedloop_loop.kafka.producer import open_outbox  # its library only where it is wanted
+    except ImportError:
+        raise CommandError("kafka: support for it is not installed; install closedloop-loop[kafka]") from None
     async with await Collector.open(settings, lambda metrics: open_outbox(settings, kafka, metrics)) as collector:
         log.info("listening", extra={"port": collector.port, "tls": settings.tls is not None, "topic": kafka.topic})
         await stop.wait()
