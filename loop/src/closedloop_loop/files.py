@@ -36,17 +36,21 @@ class FieldError(ValueError):
 
 def load(path: str | Path, type_: type[T]) -> T:
     """Read a YAML file as `type_`. Raises FileError."""
+    return parse(read(path), type_, path)
+
+
+def read(path: str | Path) -> str:
+    """The text of a file. Raises FileError."""
     try:
         with Path(path).open("rb") as file:
             data = file.read(MAX_OCTETS + 1)
         if len(data) > MAX_OCTETS:
             raise FileError(path, "(file)", f"is larger than {MAX_OCTETS} octets; give the right file")
-        text = data.decode("utf-8")
+        return data.decode("utf-8")
     except OSError as error:
         raise FileError(path, "(file)", f"cannot be read ({error.strerror}); give an existing YAML file") from None
     except UnicodeDecodeError:
         raise FileError(path, "(file)", "is not UTF-8; save it so") from None
-    return parse(text, type_, path)
 
 
 def parse(text: str, type_: type[T], path: str | Path = "(text)") -> T:

@@ -8,6 +8,7 @@ send until the onset is in the operations journal.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,8 +16,14 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+from closedloop_loop.clock import now
+from closedloop_loop.onset import Onset, request_id
+from closedloop_loop.operations.journal import Journal
 from closedloop_loop.operations.model import Operation
 from closedloop_loop.operations.store.open import open_store
+from closedloop_loop.policy.inventory import Inventory, Module, Region
+from closedloop_loop.policy.model import Policy
 
 from closedloop_tools.kafka.broker import Broker
 from closedloop_tools.postgresql import Postgresql
@@ -136,6 +143,20 @@ class Bed:
             raise RuntimeError("a fault was not acknowledged")
         return [(known.created_us - known.onset.alarm_start_us) / 1000 for known in self.onsets(first)]
 
+    @property
+    def cpu_s(self) -> dict[str, float]:
+        """By part, since its start."""
+        assert self.broker.process is not None, "it was started"
+        return {
+            "intake": self.intake.cpu_s,
+            "broker": cpu_s(self.broker.process.pid),
+            "workers": sum(cpu_s(worker.pid) for worker in self._workers),
+        }
+
+    def other_database(self) -> str:
+        """Of the same server, empty."""
+        return self._postgresql.database()
+
     def close(self) -> None:
         for worker in self._workers:
             worker.kill()
@@ -143,6 +164,40 @@ class Bed:
         self.intake.kill()
         self.broker.kill()
         self._postgresql.stop()
+
+
+def cpu_s(process: int) -> float:
+    """Of a process alone: what it costs, however busy the machine is with other things."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def operations_per_s(place: str, count: int) -> float:
+    """Operations submitted, claimed and finished, one after the other: what all workers and playbooks share."""
+    condition = {"kind": "fault", "alarms": ["homeAgentLost"]}
+    loop = {"name": "journal", "scope": {"sources": ["*"]}, "action": "failover", "condition": condition, "guards": {"max_instances": 1000}}
+    policy = msgspec.convert({"version": 1, "loops": [loop]}, Policy)
+    world = Inventory(regions=[Region(name="region-a", capacity=1000)], modules=[Module(name="ha-pp-a", region="elsewhere")])
+    store = open_store(place)
+    try:
+        journal, begun = Journal(store), time.monotonic()
+        for number in range(count):
+            onset = Onset(
+                name="journal",
+                request_id=request_id("journal", "ha-pp-a", str(number)),
+                status="ONSET",
+                alarm_start_us=number,
+                target="ha-pp-a",
+                reason="homeAgentLost",
+            )
+            journal.submit(policy, onset, world, now())
+            claimed = journal.claim(onset.request_id, "actor", now())
+            if not isinstance(claimed, Operation):
+                raise RuntimeError(claimed.reason)
+            journal.finish(claimed.request_id, claimed.token, True, "", now())
+        return count / (time.monotonic() - begun)
+    finally:
+        store.close()
 
 
 def measure(bed: Bed, count: int, seconds: float) -> list[dict[str, Value]]:
@@ -155,16 +210,18 @@ def measure(bed: Bed, count: int, seconds: float) -> list[dict[str, Value]]:
         bed.settle()
         run: dict[str, Value] = {}
         for kind in rounds.SIZES:
-            before = bed.intake.cpu_s
+            before = bed.cpu_s
             outcome = sender.send(kind, seconds)
             run[f"{kind}_events_per_s"] = len(outcome.acknowledged) / outcome.seconds
-            run[f"{kind}_cpu_per_event_us"] = (bed.intake.cpu_s - before) / len(outcome.acknowledged) * 1e6
             begun = time.monotonic()
             bed.settle()
             run[f"{kind}_catch_up_s"] = time.monotonic() - begun
+            for part, spent in bed.cpu_s.items():
+                run[f"{kind}_{part}_cpu_per_event_us"] = (spent - before[part]) / len(outcome.acknowledged) * 1e6
         times = bed.faults_beside(lambda: sender.send("batch", 2 * seconds, AIMED_PER_S / 2), 2 * seconds)
         percentiles = statistics.quantiles(times, n=100, method="inclusive")
-        run |= {"source_to_onset_median_ms": percentiles[49], "source_to_onset_p99_ms": percentiles[98], "rss_mb": bed.intake.rss_mb}
+        run |= {"source_to_onset_median_ms": percentiles[49], "source_to_onset_p99_ms": percentiles[98], "intake_rss_mb": bed.intake.rss_mb}
+        run["operations_per_s"] = operations_per_s(bed.other_database(), 200)
         runs.append(run)
         print({name: round(value, 1) for name, value in run.items() if isinstance(value, float)}, flush=True)
     return runs
