@@ -36,8 +36,8 @@ from closedloop_loop.policy.placement import world
 log: Final = logging.getLogger("closedloop_loop.worker")
 
 FETCH_S: Final = 0.1
-SAVE_S: Final = 1.0
-"""How much a successor does again after a crash, at most, while the database answers."""
+SAVE_S: Final = 5.0
+"""How much a successor reads again after a crash, at most, while the database answers. State is about 0.3 KB for each source of a loop."""
 LOOK_S: Final = 3.0
 """How often it is looked whether what onsets are about is still there."""
 RETRY_S: Final = 1.0
