@@ -92,6 +92,11 @@ def test_a_brokers_clock_that_is_set_back_loses_nobody() -> None:
     assert read(loops(SILENCE), log(*beats, *later)) == []
 
 
+def test_what_is_no_event_is_passed_over() -> None:
+    bodies = [b"{", b"\xff", b"[" * 100_000, b"0", b'{"event":{}}', fault(1, "a", BEGIN_MS), fault(2, "{{ x }}", BEGIN_MS)]
+    assert [told.target for told in read(loops(FAULT), log(*((0.1 * number, body) for number, body in enumerate(bodies))))] == ["a"]
+
+
 def test_a_loop_that_the_policy_has_no_longer_is_abated() -> None:
     partition = Partition(loops(FAULT), None)
     [told] = partition.handle(log((0, fault(1, "a", BEGIN_MS)))[0])

@@ -17,7 +17,7 @@ from closedloop_loop.clock import Instant
 from closedloop_loop.kafka.messages import DEAF_S, Message
 from closedloop_loop.onset import Onset
 from closedloop_loop.policy.model import Policy
-from closedloop_loop.records import Rejected, from_event
+from closedloop_loop.records import AnyRecord, Rejected, from_event
 
 log: Final = logging.getLogger("closedloop_loop.kafka")
 
@@ -61,7 +61,7 @@ class Partition:
             self._analytics.resume(now)
         told = self._analytics.tick(now)
         if message.body:
-            record = from_event(msgspec.json.decode(message.body))
+            record = _record(message.body)
             if isinstance(record, Rejected):
                 if not record.other:
                     log.info("event is not used", extra={"problem": record.reason})
@@ -82,3 +82,11 @@ class Partition:
 
     def _now(self) -> Instant:
         return Instant(self._clock_ms / MILLISECONDS, self._time_ms / MILLISECONDS)
+
+
+def _record(body: bytes) -> AnyRecord | Rejected:
+    """An intake puts nothing but events into the topic; whoever else may write to it must not stop the loop."""
+    try:
+        return from_event(msgspec.json.decode(body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Rejected("a message of the topic is no JSON")
