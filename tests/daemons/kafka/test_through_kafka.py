@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 
 from tests.daemons.kafka.bed import FAULTS, SILENCE, Claimers, heartbeat, wait_for
@@ -22,6 +23,9 @@ def test_an_event_becomes_an_operation_that_is_handed_on(make: Make) -> None:
     assert intake.metric("events_total") == 4
     assert intake.metric("duplicates_total") == 4
     assert intake.metric("kafka_acknowledged_total") == 4
+    large = fault(4)
+    large["event"]["faultFields"]["alarmAdditionalInformation"] = {"dump": secrets.token_hex(1_000_000)}
+    assert intake.send(large).status == 202, "two MiB, as the listener takes"
     bed.send(intake, fault(3, cleared=True))
     wait_for(lambda: next(known for known in bed.found() if known.target == "ha-pp-3").abated_us is not None, "abated")
 

@@ -26,6 +26,8 @@ log: Final = logging.getLogger("closedloop_loop.kafka")
 DELIVERY_S: Final = 5.0
 """A broker that has not acknowledged an event by then has failed; the sender is told to come again."""
 POLL_S: Final = 0.1
+MAX_KEY: Final = 256
+"""Octets of a source's name that choose its partition."""
 
 
 class Outbox:
@@ -97,7 +99,9 @@ class Outbox:
                 continue
             entry = action.entry
             try:
-                self._producer.produce(self._topic, entry.body, entry.source, on_delivery=functools.partial(self._heard, entry.key))
+                self._producer.produce(
+                    self._topic, entry.body, entry.source.encode()[:MAX_KEY], on_delivery=functools.partial(self._heard, entry.key)
+                )
             except (BufferError, KafkaException) as error:
                 log.error("an event is not taken", extra={"problem": connection.printable(str(error))})
                 self._loop.call_soon(self._settle, entry.key, False)
