@@ -46,7 +46,7 @@ menuentry 'Debian GNU/Linux' $menuentry_id_option 'gnulinux-simple-IDENTITY' {
 kernels find that take no initial RAM disk."""
 INITIAL = """\
 AUTO_MODULES=no
-INCLUDE_MODULES=virtio_pci,virtio_blk
+INCLUDE_MODULES=virtio_pci,virtio_blk,virtio_scsi,sr_mod
 MICROCODE=no
 """
 NETWORK = """\
@@ -57,6 +57,15 @@ Type=ether
 DHCP=yes
 IPv6AcceptRA=yes
 """
+CLOUD = {
+    "etc/cloud/cloud.cfg.d/99_guest.cfg": "datasource_list: [ConfigDrive]\n",
+    "etc/systemd/system/cloud-init-local.service.d/drive.conf": """\
+[Unit]
+Wants=dev-disk-by\\x2dlabel-config\\x2d2.device
+After=dev-disk-by\\x2dlabel-config\\x2d2.device
+""",
+}
+"""Where cloud-init is: it does not wait by itself for the drive, which is there some time after the root is."""
 IDLE = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer")
 """What a guest that lives for minutes does not do."""
 
@@ -92,6 +101,7 @@ def written(root: Path, public_key: str) -> None:
         "etc/systemd/network/ether.network": NETWORK,
         "boot/grub/grub.cfg": MENU.replace("IDENTITY", UUID).replace("RELEASE", release),
         "root/.ssh/authorized_keys": public_key,
+        **(CLOUD if (root / "etc/cloud").is_dir() else {}),
     }
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700 if ".ssh" in name else 0o755)
