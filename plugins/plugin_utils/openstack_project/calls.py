@@ -103,6 +103,7 @@ def _result(connection: Any, call: str, arguments: dict[str, Any]) -> dict[str, 
     """As a task of the module would end. Its arguments go into no log: what cloud-init is given may be a secret."""
     written = sys.stdout = io.StringIO()
     arguments = {"cloud": connection.config.name, **arguments, "_ansible_no_log": True, "_ansible_check_mode": False}
+    # A module takes no connection, it makes one, by this name, with a token of its own.
     with (
         patch_module_args(arguments),
         mock.patch("openstack.connect", return_value=connection),

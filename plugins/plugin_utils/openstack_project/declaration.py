@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any, TypeVar
+from typing import Any
+
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.records import taken
 
 DEPLOYMENT = re.compile(r"[a-z][a-z0-9]{0,19}$")
 """Without a hyphen, so that no deployment's names begin with another one's."""
@@ -138,6 +140,11 @@ class Declaration:
     access_network: str = ""
     floating_network: str = ""
 
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Declaration:
+        """Of plain data, its fields called as the role calls them. Raises WrongDeclaration."""
+        return taken(cls, raw, "openstack_project", "_")
+
     @property
     def owner(self) -> str:
         """What everything that can be described says."""
@@ -160,50 +167,6 @@ class Declaration:
         """Whether the cloud filters what the port sends and gets."""
         network = self.own_network(port.network)
         return port.port_security if port.port_security is not None else network.port_security if network else True
-
-
-NESTED: dict[tuple[type, str], type] = {
-    (Network, "subnets"): Subnet,
-    (SecurityGroup, "rules"): Rule,
-    (Server, "ports"): Port,
-    (Server, "volumes"): Volume,
-    (Declaration, "networks"): Network,
-    (Declaration, "routers"): Router,
-    (Declaration, "security_groups"): SecurityGroup,
-    (Declaration, "images"): Image,
-    (Declaration, "flavors"): Flavor,
-    (Declaration, "server_groups"): ServerGroup,
-    (Declaration, "servers"): Server,
-}
-Record = TypeVar("Record")
-
-
-class WrongDeclaration(Exception):
-    """A field that is missing or that nothing is known of."""
-
-
-def taken(kind: type[Record], raw: dict[str, Any], where: str = "openstack_project") -> Record:
-    """The record of plain data. What is not given, or None, has its default. Raises WrongDeclaration."""
-    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(raw) - set(known))
-    if unknown:
-        raise WrongDeclaration(f"{where}: {unknown[0]} is not a field; there are {', '.join(known)}")
-    values: dict[str, Any] = {}
-    for name, entry in known.items():
-        value = raw.get(name)
-        needed = entry.default is MISSING and entry.default_factory is MISSING
-        if value is None:
-            if needed:
-                raise WrongDeclaration(f"{where}: {name} is missing")
-            continue
-        nested = NESTED.get((kind, name))
-        if nested is not None:
-            value = [
-                taken(nested, item, f"{where}{'_' if kind is Declaration else '.'}{name}[{item.get('name', item.get('network', index))}]")
-                for index, item in enumerate(value)
-            ]
-        values[name] = value
-    return kind(**values)
 
 
 def problems(declared: Declaration) -> list[str]:

@@ -11,26 +11,20 @@ from ansible_collections.closedloop.mobility.plugins.module_utils.openstack_conn
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project import api_clock, compare, removal
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.calls import Calls
-from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.declaration import (
-    Declaration,
-    WrongDeclaration,
-    problems,
-    taken,
-)
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.declaration import Declaration, problems
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.hosts import hosts
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.records import WrongDeclaration, argument_spec
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.snapshot import Snapshot, read
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.steps import Done, Plan, carry_out
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.times import times
 
-LISTS = ("networks", "routers", "security_groups", "images", "flavors", "server_groups", "servers")
+DECLARED: dict[str, Any] = {
+    name: {key: value for key, value in option.items() if key != "record"} for name, option in argument_spec(Declaration).items()
+}
+"""What lists hold is looked at when it is taken, which tells the field by the role's name for it."""
 ARGUMENT_SPEC: dict[str, Any] = {
-    "cloud": {"type": "str", "required": True},
-    "deployment": {"type": "str", "required": True},
+    **DECLARED,
     "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
-    **{name: {"type": "list", "elements": "dict", "default": []} for name in LISTS},
-    "public_key": {"type": "str", "default": ""},
-    "access_network": {"type": "str", "default": ""},
-    "floating_network": {"type": "str", "default": ""},
     "server_timeout_s": {"type": "int", "default": 300},
     "parallel": {"type": "int", "default": 4},
 }
@@ -73,9 +67,9 @@ def run(params: dict[str, Any], *, check_mode: bool) -> Outcome:
 
 
 def _declaration(params: dict[str, Any]) -> Declaration:
-    only = ("cloud", "deployment") if params["state"] == "absent" else tuple(set(params) - {"state", "server_timeout_s", "parallel"})
+    only = ("cloud", "deployment") if params["state"] == "absent" else tuple(DECLARED)
     try:
-        declared = taken(Declaration, {name: params[name] for name in only})
+        declared = Declaration.of({name: params[name] for name in only})
         wrong = problems(declared)
     except (WrongDeclaration, TypeError, AttributeError) as error:
         raise MobilityError(f"cloud {params['cloud']}: {error}") from None

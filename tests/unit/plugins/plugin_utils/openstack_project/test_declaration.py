@@ -6,12 +6,8 @@ import copy
 from typing import Any
 
 import pytest
-from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.declaration import (
-    Declaration,
-    WrongDeclaration,
-    problems,
-    taken,
-)
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.declaration import Declaration, problems
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.records import WrongDeclaration
 
 from .world import RAW
 
@@ -27,7 +23,7 @@ def changed(path: list[str | int], value: Any) -> dict[str, Any]:
 
 def told(raw: dict[str, Any]) -> str:
     try:
-        return "; ".join(problems(taken(Declaration, raw)))
+        return "; ".join(problems(Declaration.of(raw)))
     except WrongDeclaration as error:
         return str(error)
 

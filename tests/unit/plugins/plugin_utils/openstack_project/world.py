@@ -7,7 +7,7 @@ import itertools
 from typing import Any
 
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.compare import compare, ids
-from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.declaration import Declaration, taken
+from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.declaration import Declaration
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.snapshot import Limit, Snapshot
 from ansible_collections.closedloop.mobility.plugins.plugin_utils.openstack_project.steps import Plan, Step, resolved
 
@@ -65,7 +65,7 @@ RAW: dict[str, Any] = {
 
 
 def declared(**changes: Any) -> Declaration:
-    return taken(Declaration, copy.deepcopy(RAW) | changes)
+    return Declaration.of(copy.deepcopy(RAW) | changes)
 
 
 def empty() -> Snapshot:
