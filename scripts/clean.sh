@@ -57,6 +57,8 @@ left_over_namespaces cl "${found[@]}" | while read -r namespace; do
   remove_namespace "$namespace" </dev/null
 done
 remove_mounts
+# Control groups of machines that a killed test has left; those of machines that run are not empty.
+find /sys/fs/cgroup -depth -type d -path '*/closedloop-machine-*' 2>/dev/null | while read -r group; do as_root rmdir "$group" 2>/dev/null || true; done
 for lab in "${found[@]}"; do as_root rm -rf "${STATE:?}/$lab"; done
 [ ! -d "$STATE" ] || mountpoint --quiet "$STATE" || as_root rmdir --ignore-fail-on-non-empty "$STATE"
 

@@ -1,0 +1,3 @@
+module closedloop.example/pause
+
+go 1.24.0
