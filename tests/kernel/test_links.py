@@ -27,7 +27,7 @@ async def until(what: str, probe: Callable[[], object], *, within_s: float = 60.
         await asyncio.sleep(0.005)
 
 
-def advertise(bed: Bed, prefix: str) -> bytes:
+def advertise(bed: Bed, prefix: str, valid_s: int = 600) -> bytes:
     """One router advertisement from `r` on the visited link; its octets."""
     information = PrefixInformation(
         prefix=octets(prefix),
@@ -35,7 +35,7 @@ def advertise(bed: Bed, prefix: str) -> bytes:
         on_link=True,
         autonomous=True,
         router_address=False,
-        valid_lifetime=600,
+        valid_lifetime=valid_s,
         preferred_lifetime=300,
     )
     message = RouterAdvertisement(
@@ -82,7 +82,7 @@ async def test_the_present_state_comes_first_then_every_change_once(bed: Bed) ->
     seen.clear()
     advertise(bed, PREFIX)
     await until("advertised again", lambda: seen)
-    assert not any(isinstance(event, AddressState) for event in seen), "a refreshed lifetime is no change"
+    assert not any(isinstance(event, AddressState) for event in seen), "the same end is no change"
 
     seen.clear()
     bed.ip("fabric", "link set mn-visited down")
@@ -95,6 +95,24 @@ async def test_the_present_state_comes_first_then_every_change_once(bed: Bed) ->
     await until("address gone", lambda: seen)
     assert isinstance(seen[0], AddressState)
     assert (seen[0].address, seen[0].removed, seen[0].usable) == (octets(CARE_OF), True, False)
+    monitor.close()
+
+
+async def test_the_end_of_an_addresss_lifetime_is_told_and_told_again_when_it_moves(bed: Bed) -> None:
+    seen: list[LinkEvent] = []
+    with bed.inside("mn"):
+        monitor = LinkMonitor(["visited"], seen.append)
+    monitor.start()
+    manual = next(event for event in seen if isinstance(event, AddressState))
+    assert manual.valid_until is None
+    for valid_s in (600, 9000):
+        seen.clear()
+        begun = time.monotonic()
+        advertise(bed, PREFIX, valid_s)
+        await until("told", lambda: any(isinstance(event, AddressState) for event in seen))
+        found = next(event for event in seen if isinstance(event, AddressState))
+        assert found.valid_until is not None
+        assert begun + valid_s - 2 < found.valid_until <= time.monotonic() + valid_s
     monitor.close()
 
 

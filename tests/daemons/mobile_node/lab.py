@@ -33,8 +33,11 @@ T = TypeVar("T")
 
 RADVD = """
 interface {name} {{ AdvSendAdvert on; MinRtrAdvInterval 0.03; MaxRtrAdvInterval 0.07; AdvIntervalOpt on; AdvDefaultLifetime 60;
- MinDelayBetweenRAs 0.03; prefix {prefix}/64 {{ AdvOnLink on; AdvAutonomous on; }}; }};
+ MinDelayBetweenRAs 0.03; prefix {prefix}/64 {{ AdvOnLink on; AdvAutonomous on; {lifetimes} }}; }};
 """
+SHORT_S = 40
+"""Valid lifetime of the addresses of the link `visited2`."""
+LIFETIMES = {"visited2": f"AdvValidLifetime {SHORT_S}; AdvPreferredLifetime {SHORT_S};"}
 
 
 def until(what: str, probe: Callable[[], T | None], seconds: float = 60.0) -> T:
@@ -121,7 +124,8 @@ class Lab:
 
     def _advertise(self) -> None:
         config = self.folder / "radvd.conf"
-        config.write_text("".join(RADVD.format(name=name, prefix=network) for name, network in LINKS.items()))
+        texts = [RADVD.format(name=name, prefix=network, lifetimes=LIFETIMES.get(name, "")) for name, network in LINKS.items()]
+        config.write_text("".join(texts))
         config.chmod(0o644)
         self.start(
             "r",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons.mobile_node.lab import AGENT, AGENT2, CORRESPONDENT, HOME_ADDRESS, KEY, SPI, Lab, MobileNode, until
+from tests.daemons.mobile_node.lab import AGENT, AGENT2, CORRESPONDENT, HOME_ADDRESS, KEY, SHORT_S, SPI, Lab, MobileNode, until
 from tests.daemons.unprivileged import NET_ADMIN, NET_RAW, USER, only, rights
 
 
@@ -138,6 +138,18 @@ def test_planned_switch_moves_the_registration_without_losing_a_packet(lab: Lab)
     node.wait("bound", home_agent=AGENT2)
     output, _ = pinging.communicate(timeout=20)
     assert "100 received" in output, output
+
+
+def test_registers_for_no_longer_than_the_router_lets_the_care_of_address_live(lab: Lab) -> None:
+    node = MobileNode(lab)
+    lab.plug("visited1")
+    assert node.wait("bound")["lifetime_s"] == 600
+    begun = time.monotonic_ns()
+    lab.plug("visited2")
+    bound = node.wait("bound", begun)
+    assert SHORT_S - 8 <= bound["lifetime_s"] <= SHORT_S
+    assert lab.agent.seen("update")[-1]["lifetime"] * 4 == bound["lifetime_s"]
+    traffic_flows(lab)
 
 
 def test_binding_refresh_request_is_answered(lab: Lab) -> None:

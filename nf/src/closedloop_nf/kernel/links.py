@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -51,6 +52,8 @@ class AddressState:
     removed: bool
     slaac: bool
     """Made by the kernel from a router advertisement."""
+    valid_until: float | None
+    """Monotonic end of its valid lifetime, up to two seconds before it is; None: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,21 @@ class RouterAdvertisementSeen:
 
 LinkEvent = LinkState | AddressState | RouterAdvertisementSeen
 
+SAME_END_S = 1.0
+"""The kernel tells ends in whole seconds, so that one end is told with that difference."""
+
+
+def _same(known: AddressState, found: AddressState) -> bool:
+    if known.valid_until is None or found.valid_until is None:
+        return known == found
+    return replace(known, valid_until=found.valid_until) == found and abs(known.valid_until - found.valid_until) < SAME_END_S
+
 
 class LinkMonitor:
     """Watches the named interfaces. On `start` the present state comes first (LinkState, AddressState), then every change.
 
-    An interface that does not exist is one without carrier. Nothing is delivered twice: a refreshed lifetime is no change.
+    An interface that does not exist is one without carrier. Nothing is delivered twice; an end that moved by less than `SAME_END_S` has
+    not moved.
     """
 
     def __init__(self, interfaces: list[str], deliver: Callable[[LinkEvent], None]) -> None:
@@ -189,8 +202,11 @@ class LinkMonitor:
             deprecated=found.flags & IFA_F_DEPRECATED != 0,
             removed=False,
             slaac=m.made_by_slaac(found),
+            # Of what has passed the kernel leaves a begun second out.
+            valid_until=None if found.valid_s is None else time.monotonic() + found.valid_s - 1,
         )
-        if self._addresses.get((found.index, found.address)) != state:
+        known = self._addresses.get((found.index, found.address))
+        if known is None or not _same(known, state):
             self._addresses[found.index, found.address] = state
             self._deliver(state)
 

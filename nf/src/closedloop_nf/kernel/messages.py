@@ -36,6 +36,7 @@ RTN_LOCAL: Final = rtnl.rt_type["local"]
 RTN_UNREACHABLE: Final = rtnl.rt_type["unreachable"]
 
 _IFAPROT_KERNEL_RA = 2
+_INFINITY_LIFE_TIME = 0xFFFFFFFF
 _RTPROT_KERNEL, _RTPROT_RA = rtnl.rt_proto["kernel"], rtnl.rt_proto["ra"]
 _AF = int(socket.AF_INET6)
 
@@ -167,6 +168,8 @@ class InterfaceAddress:
     prefix_length: int
     flags: int
     protocol: int
+    valid_s: int | None = None
+    """Of its valid lifetime this was left, whole seconds and no less than it is; None: it has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +206,10 @@ def read_link(message: Any) -> Link:
 def read_address(message: Any) -> InterfaceAddress:
     value = octets(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS", "::"))
     flags = message.get_attr("IFA_FLAGS", message["flags"])
-    return InterfaceAddress(message["index"], value or bytes(16), message["prefixlen"], flags, message.get_attr("IFA_PROTO", 0))
+    lifetimes = message.get_attr("IFA_CACHEINFO")
+    valid_s = None if lifetimes is None or lifetimes["ifa_valid"] == _INFINITY_LIFE_TIME else lifetimes["ifa_valid"]
+    protocol = message.get_attr("IFA_PROTO", 0)
+    return InterfaceAddress(message["index"], value or bytes(16), message["prefixlen"], flags, protocol, valid_s)
 
 
 def made_by_slaac(found: InterfaceAddress) -> bool:

@@ -79,9 +79,7 @@ class MobileNodeCore:
                 events = self.movement.router_advertised(event, now)
                 return self._follow(now) + events
             case AddressChanged():
-                self.movement.address_changed(event.interface, event.address, event.usable, event.slaac)
-                if not event.usable and self.place is not None and self.place.care_of_address == event.address and not self.place.home:
-                    return self._detach(now) + self._follow(now)
+                self.movement.address_changed(event, now)
                 return self._follow(now)
             case MobilityReceived():
                 return self._mobility(event, now)
@@ -116,11 +114,14 @@ class MobileNodeCore:
 
     def _follow(self, now: Instant) -> list[Action]:
         """Register from where the node is now, when that has changed."""
+        actions = self._detach(now) if self.place is not None and not self.movement.has(self.place) else []
         place = self.movement.attachment()
-        if place is None or place == self.place or self._stop_at is not None:
-            return []
+        if place is None or self._stop_at is not None:
+            return actions
+        if place == self.place:
+            return self._register(now) if self.registration.outlasts(self.movement.valid_until(place)) else []
         former, self.place = self.place, place
-        actions = self.movement.forget_others(place)
+        actions += self.movement.forget_others(place)
         if place.home:
             return actions + self._come_home(place, now)
         if former is not None and former._replace(router=place.router) == place:
@@ -175,7 +176,7 @@ class MobileNodeCore:
             return []
         if agent is None:
             return self._discover(now)
-        actions = self.registration.aim(self._target(place, agent, now), now, same_round=same_round)
+        actions = self.registration.aim(self._target(place, agent), now, same_round=same_round)
         if place.home:
             return actions
         if self._tunnel is not None and (adopted or self._tunnel[1] == agent):
@@ -183,8 +184,9 @@ class MobileNodeCore:
             return actions + self._bind(place, agent)
         return [*actions, Expect(place.care_of_address, agent, place.interface)]
 
-    def _target(self, place: Attachment, agent: bytes, now: Instant) -> Target:
-        return Target(agent, place.care_of_address, 0 if place.home else self.prefixes.lifetime_s(now))
+    def _target(self, place: Attachment, agent: bytes) -> Target:
+        ends = [end for end in (self.prefixes.valid_until, self.movement.valid_until(place)) if end is not None]
+        return Target(agent, place.care_of_address, 0 if place.home else self._settings.lifetime_s, min(ends, default=None))
 
     def _bind(self, place: Attachment, agent: bytes) -> list[Action]:
         self._tunnel = (place.care_of_address, agent)
@@ -252,7 +254,7 @@ class MobileNodeCore:
             event = Emit(now, "home_agent_changed", {"from": failed, "to": following, "reason": reason})
             return [*self._register(now, same_round=True), event]
         first = self.home_agents.known[0]
-        actions = self.registration.next_round(self._target(place, first, now), now, wait=answered)
+        actions = self.registration.next_round(self._target(place, first), now, wait=answered)
         if first != failed:
             actions.append(Emit(now, "home_agent_changed", {"from": failed, "to": first, "reason": reason}))
         return actions if place.home else actions + self._discover(now)
@@ -366,7 +368,7 @@ class MobileNodeCore:
         agent, pending = message.home_agents[0], self.registration.pending
         adopted = source == agent
         actions: list[Action] = []
-        if pending is None or pending.target != self._target(place, agent, now):
+        if pending is None or pending.target[:2] != (agent, place.care_of_address):
             actions += self._register(now, adopted=adopted)
         elif adopted and self._tunnel is not None and self._tunnel != (place.care_of_address, agent):
             actions += self._bind(place, agent)

@@ -18,12 +18,14 @@ class AddressChanged(msgspec.Struct, frozen=True):
     """A global address of an interface can be a source now (`usable`), or no longer.
 
     slaac: made from a router advertisement, so DropCareOfAddresses removes it; others stay where they are.
+    valid_until: monotonic end of its valid lifetime, None where it has none.
     """
 
     interface: str
     address: bytes
     usable: bool
     slaac: bool = True
+    valid_until: float | None = None
 
 
 class RouterAdvertised(msgspec.Struct, frozen=True):

@@ -5,17 +5,19 @@ Signals: carrier, router advertisements, addresses that the kernel made by SLAAC
 - An advertisement from a router not heard on the link before, or with none of the prefixes that router had, is movement: that router is
   followed at once ("eager cell switching"). Advertisements of a router already heard change nothing, so two routers on one link cause no
   ping-pong.
+- An address counts as long as its valid lifetime leaves a binding of one unit.
 - A router whose Advertisement Interval (section 7.3) has passed `INTERVALS_LOST` times in silence, or whose lifetime has ended, is gone.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from closedloop_nf.mobile_node.actions import Action, DropCareOfAddresses, Emit, EventFields, SolicitRouter
-from closedloop_nf.mobile_node.inputs import RouterAdvertised
-from closedloop_nf.mobile_node.settings import Settings
+from closedloop_nf.mobile_node.inputs import AddressChanged, RouterAdvertised
+from closedloop_nf.mobile_node.settings import LIFETIME_UNIT_S, Settings
 from closedloop_nf.runtime.addresses import Prefix
 from closedloop_nf.runtime.clock import Instant
 
@@ -46,12 +48,17 @@ class _Router:
 @dataclass(slots=True)
 class _Link:
     up: bool = False
-    addresses: dict[bytes, bool] = field(default_factory=dict)
-    """Usable global addresses, oldest first, and whether they are the kernel's (SLAAC)."""
+    addresses: dict[bytes, AddressChanged] = field(default_factory=dict)
+    """Usable global addresses that a binding can still be made of, oldest first."""
     routers: dict[bytes, _Router] = field(default_factory=dict)
     current: _Router | None = None
     solicit_at: float | None = None
     solicit_interval_s: float = 0.0
+
+
+def _given_up_at(known: AddressChanged) -> float:
+    """An address that has not one unit of a binding's lifetime left cannot be registered any more."""
+    return math.inf if known.valid_until is None else known.valid_until - LIFETIME_UNIT_S
 
 
 class Movement:
@@ -72,21 +79,21 @@ class Movement:
             actions.append(Emit(now, "link_up", {"interface": interface}))
         else:
             link.routers.clear()
-            link.addresses = {address: slaac for address, slaac in link.addresses.items() if not slaac}
+            link.addresses = {address: known for address, known in link.addresses.items() if not known.slaac}
             link.current = None
             link.solicit_at = None
             actions.append(Emit(now, "link_down", {"interface": interface}))
             actions.append(DropCareOfAddresses(interface, (), None))
         return actions
 
-    def address_changed(self, interface: str, address: bytes, usable: bool, slaac: bool) -> None:
-        link = self._links.get(interface)
-        if link is None or address == self._settings.home_address:
+    def address_changed(self, changed: AddressChanged, now: Instant) -> None:
+        link = self._links.get(changed.interface)
+        if link is None or changed.address == self._settings.home_address:
             return
-        if not usable:
-            link.addresses.pop(address, None)
-        elif link.up or not slaac:
-            link.addresses[address] = slaac
+        if not changed.usable or _given_up_at(changed) <= now.mono:
+            link.addresses.pop(changed.address, None)
+        elif link.up or not changed.slaac:
+            link.addresses[changed.address] = changed
 
     def router_advertised(self, seen: RouterAdvertised, now: Instant) -> list[Action]:
         link = self._links.get(seen.interface)
@@ -116,6 +123,8 @@ class Movement:
     def tick(self, now: Instant) -> list[Action]:
         actions: list[Action] = []
         for name, link in self._links.items():
+            for address in [address for address, known in link.addresses.items() if _given_up_at(known) <= now.mono]:
+                del link.addresses[address]
             for router in [router for router in link.routers.values() if router.lost_at <= now.mono]:
                 actions += self._router_lost(name, link, router.address, now)
             if link.solicit_at is not None and link.solicit_at <= now.mono:
@@ -125,6 +134,9 @@ class Movement:
     def deadline(self) -> float | None:
         times = [router.lost_at for link in self._links.values() for router in link.routers.values()]
         times += [link.solicit_at for link in self._links.values() if link.solicit_at is not None]
+        times += [
+            _given_up_at(known) for link in self._links.values() for known in link.addresses.values() if known.valid_until is not None
+        ]
         return min(times, default=None)
 
     def attachment(self) -> Attachment | None:
@@ -143,6 +155,15 @@ class Movement:
     def any_link_up(self) -> bool:
         return any(link.up for link in self._links.values())
 
+    def has(self, place: Attachment) -> bool:
+        """Whether a place that was registered from has its address still."""
+        return place.home or place.care_of_address in self._links[place.interface].addresses
+
+    def valid_until(self, place: Attachment) -> float | None:
+        """Monotonic end of its address's valid lifetime, None without one."""
+        known = self._links[place.interface].addresses.get(place.care_of_address)
+        return None if known is None else known.valid_until
+
     def forget_others(self, place: Attachment) -> list[Action]:
         """After a move: other links' addresses on the interface of `place` go, and the default routes by other routers.
 
@@ -153,7 +174,7 @@ class Movement:
         keep = tuple(address for address in link.addresses if any(prefix.contains(address) for prefix in router.prefixes))
         if len(keep) == len(link.addresses) and len(link.routers) == 1:
             return []
-        link.addresses = {address: slaac for address, slaac in link.addresses.items() if address in keep or not slaac}
+        link.addresses = {address: known for address, known in link.addresses.items() if address in keep or not known.slaac}
         return [DropCareOfAddresses(place.interface, keep, place.router)]
 
     def _router_lost(self, interface: str, link: _Link, address: bytes, now: Instant) -> list[Action]:

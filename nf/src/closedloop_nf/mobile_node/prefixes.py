@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterable
 
 from closedloop_nf.mobile_node.actions import SendIcmpv6
-from closedloop_nf.mobile_node.registration import LIFETIME_UNIT_S
 from closedloop_nf.mobile_node.settings import PREFIX_ADV_RETRIES, Settings
 from closedloop_nf.runtime.addresses import Prefix
 from closedloop_nf.runtime.clock import Instant
@@ -90,12 +89,6 @@ class HomePrefixes:
             self.valid_until = now.mono + lifetime
             self._renew_at = now.mono + lifetime * RENEW_SHARE
         return True
-
-    def lifetime_s(self, now: Instant) -> int:
-        """Binding lifetime to ask for: not beyond the home prefix's own (section 11.7.1)."""
-        if self.valid_until is None:
-            return self._settings.lifetime_s
-        return max(LIFETIME_UNIT_S, min(self._settings.lifetime_s, int(self.valid_until - now.mono)))
 
 
 def network_of(option: PrefixInformation) -> Prefix:

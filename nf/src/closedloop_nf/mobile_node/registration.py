@@ -13,13 +13,12 @@ from typing import NamedTuple
 
 from closedloop_nf.mobile_node.actions import Action, Emit, SendMobility
 from closedloop_nf.mobile_node.security import ReplayClock, Security, timestamp_of
-from closedloop_nf.mobile_node.settings import MAX_LIFETIME_S, Settings
+from closedloop_nf.mobile_node.settings import LIFETIME_UNIT_S, MAX_LIFETIME_S, Settings
 from closedloop_nf.runtime.clock import Instant
 from closedloop_nf.wire import mobility
 from closedloop_nf.wire.mobility_options import AlternateCareOfAddress, BindingRefreshAdvice, MobilityOption, ReplayProtection, find_option
 from closedloop_nf.wire.status import BindingStatus
 
-LIFETIME_UNIT_S = 4
 REFRESH_SHARE = 0.8
 """Without advice a binding is refreshed after this share of its lifetime, so that several retransmissions fit before it ends."""
 REFRESH_JITTER = 0.05
@@ -36,6 +35,8 @@ class Target(NamedTuple):
     home_agent: bytes
     care_of_address: bytes
     lifetime_s: int
+    valid_until: float | None = None
+    """Monotonic end of what the binding is made of, the home address or the care-of address; None: they have none."""
 
 
 class Bound(NamedTuple):
@@ -57,6 +58,8 @@ class Pending:
     due: float
     sequence: int = -1
     """-1 until the first transmission."""
+    lifetime_s: int = 0
+    """Asked for by the last transmission, whole units."""
     timestamp: int = 0
     sent_at: float = 0.0
     transmissions: int = 0
@@ -157,6 +160,10 @@ class Registration:
         self.cancel()
         self.bound = None
 
+    def outlasts(self, end: float | None) -> bool:
+        """Whether there is a binding beyond `end` of its care-of address, and no update on its way that shortens it."""
+        return self.pending is None and self.bound is not None and end is not None and self.bound.expires_at > end
+
     def hasten(self, sequence: int, now: Instant) -> None:
         """The network said that the outstanding Binding Update was not delivered: do not wait for its time-out."""
         pending = self.pending
@@ -216,7 +223,7 @@ class Registration:
         if self._deletes(target):
             self.forget()
             return [], Deregistered(target.home_agent)
-        lifetime = min(ack.lifetime * LIFETIME_UNIT_S, target.lifetime_s)
+        lifetime = min(ack.lifetime * LIFETIME_UNIT_S, pending.lifetime_s)
         if lifetime == 0:
             return self._rejected(pending, BindingStatus.REASON_UNSPECIFIED, now)
         self.pending = None
@@ -286,6 +293,7 @@ class Registration:
             pending.timeout_s = min(pending.timeout_s * 2, self._timers.max_bindack_timeout_s)
         self.sequence = (self.sequence + 1) % _SPACE
         pending.sequence = self.sequence
+        pending.lifetime_s = self._lifetime_s(pending.target, now)
         pending.timestamp = self._clock.stamp(now)
         pending.sent_at = now.mono
         pending.due = now.mono + pending.timeout_s
@@ -308,7 +316,7 @@ class Registration:
             home_registration=True,
             link_local=self._settings.link_local,
             key_management=False,
-            lifetime=0 if at_home else min(target.lifetime_s, MAX_LIFETIME_S) // LIFETIME_UNIT_S,
+            lifetime=pending.lifetime_s // LIFETIME_UNIT_S,
             options=tuple(options),
         )
         data = self._security.sign(update, target.care_of_address)
@@ -318,7 +326,6 @@ class Registration:
 
     def _report(self, pending: Pending, now: Instant) -> Emit:
         target = pending.target
-        at_home = target.care_of_address == self._settings.home_address
         return Emit(
             now,
             "bu_sent",
@@ -326,10 +333,19 @@ class Registration:
                 "home_agent": target.home_agent,
                 "care_of_address": target.care_of_address,
                 "sequence": pending.sequence,
-                "lifetime_s": 0 if at_home else target.lifetime_s,
+                "lifetime_s": pending.lifetime_s,
                 "transmission": pending.transmissions,
             },
         )
+
+    def _lifetime_s(self, target: Target, now: Instant) -> int:
+        """To ask for: not beyond the remaining valid lifetime of either address, and not 0, which would delete (section 11.7.1)."""
+        if self._deletes(target):
+            return 0
+        lifetime: float = min(target.lifetime_s, MAX_LIFETIME_S)
+        if target.valid_until is not None:
+            lifetime = min(lifetime, target.valid_until - now.mono)
+        return max(1, int(lifetime) // LIFETIME_UNIT_S) * LIFETIME_UNIT_S
 
     def _rate_allows_at(self, home_agent: bytes, mono: float) -> float:
         """When the next Binding Update to this home agent may leave: at most MAX_UPDATE_RATE in any second (section 11.8)."""

@@ -36,7 +36,9 @@ class Timers(msgspec.Struct, frozen=True):
 
 DHAAD_RETRIES = 4
 PREFIX_ADV_RETRIES = 3
-MAX_LIFETIME_S = 0xFFFF * 4
+LIFETIME_UNIT_S = 4
+"""Of the Lifetime field (RFC 6275 section 6.1.7)."""
+MAX_LIFETIME_S = 0xFFFF * LIFETIME_UNIT_S
 """The lifetime field has 16 bits of 4 seconds (RFC 6275 section 6.1.7)."""
 
 

@@ -156,7 +156,7 @@ class Shell:
                 self._feed(inputs.LinkChanged(event.interface, event.up))
             case AddressState():
                 usable = event.usable and not event.deprecated
-                self._feed(inputs.AddressChanged(event.interface, event.address, usable, event.slaac))
+                self._feed(inputs.AddressChanged(event.interface, event.address, usable, event.slaac, event.valid_until))
             case RouterAdvertisementSeen():
                 seen = router_advertised(event.interface, event.router, event.payload)
                 if seen is not None:

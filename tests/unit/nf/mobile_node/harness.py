@@ -80,8 +80,8 @@ class Node:
     def advertise(self, prefix: Prefix, router: bytes, interval_s: float | None = None, interface: str = "eth0") -> list[Action]:
         return self.feed(RouterAdvertised(interface, router, 1800, (prefix,), interval_s))
 
-    def address(self, address: bytes, usable: bool = True, interface: str = "eth0") -> list[Action]:
-        return self.feed(AddressChanged(interface, address, usable))
+    def address(self, address: bytes, usable: bool = True, interface: str = "eth0", valid_s: float | None = None) -> list[Action]:
+        return self.feed(AddressChanged(interface, address, usable, valid_until=None if valid_s is None else self.mono + valid_s))
 
     def visit1(self) -> list[Action]:
         return [*self.link(True), *self.advertise(VISITED1, ROUTER1), *self.address(CARE_OF1)]
