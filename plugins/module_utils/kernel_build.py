@@ -141,6 +141,7 @@ def _build(inputs: Inputs, wanted: str, root: Path, space_mib: int) -> None:
             f"{root} has {free_mib} MiB free, a build needs {space_mib} (space_mib); make room, or name another cache_directory"
         )
     log = root / f"failed-{wanted}.log"
+    log.unlink(missing_ok=True)
     try:
         result = work / "result"
         result.mkdir(parents=True)

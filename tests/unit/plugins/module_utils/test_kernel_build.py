@@ -59,6 +59,17 @@ def test_an_archive_of_something_else_is_refused_and_leaves_its_log_only(params:
     assert {file.name.split("-")[0] for file in root.iterdir()} == {"lock", "failed"}
 
 
+def test_what_an_earlier_build_said_is_not_told_of_this_one(params: dict[str, Any]) -> None:
+    with pytest.raises(MobilityError) as first:
+        kernel_build.run(params, check_mode=False)
+    (log,) = Path(params["cache_directory"], "kernel").glob("failed-*.log")
+    log.write_text("No space left on device\n", encoding="utf-8")
+    with pytest.raises(MobilityError) as second:
+        kernel_build.run(params, check_mode=False)
+    assert str(second.value) == str(first.value)
+    assert "No space" not in log.read_text(encoding="utf-8")
+
+
 def test_too_little_space_is_told_before_anything_is_unpacked(params: dict[str, Any]) -> None:
     with pytest.raises(MobilityError, match=r"MiB free, a build needs 1000000000 \(space_mib\)"):
         kernel_build.run(params | {"space_mib": 1000000000}, check_mode=False)
