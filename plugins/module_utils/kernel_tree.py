@@ -18,6 +18,8 @@ from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import
 
 _MERGE = "scripts/kconfig/merge_config.sh"
 KINDS = ("packages", "user_mode_linux")
+_PROGRESS = re.compile(r"\s+[A-Z][A-Z0-9_-]*\s+(\[M\]\s+)?\S+")
+_ERROR = re.compile(r"\b[Ee]rror\b|\*\*\*|No such|No space|not found")
 
 # What User Mode Linux, which has no hardware, is not made of.
 _HARDWARE = (
@@ -157,8 +159,15 @@ class Tree:
             # A tool that cannot write cannot say so either: its log is on the same disk.
             full = "No space left on device" in said or shutil.disk_usage(self.log.parent).free < 1 << 20
             remedy = "make room on that disk" if full else f"the whole log is {self.log}"
-            errors = [line for line in said.splitlines() if re.search(r"error|Error|No such|No space|not found", line)] or said.splitlines()
-            raise MobilityError(f"{what} in {self.root} failed; {remedy}:\n" + "\n".join(errors[-8:]))
+            raise MobilityError(f"{what} in {self.root} failed; {remedy}:\n" + "\n".join(cause(said)))
+
+
+def cause(said: str) -> list[str]:
+    """Of what the last command said the first error, with what stands before it: make tells the cause first, and then who gave up."""
+    lines = [line for line in said.rpartition("\n== ")[2].splitlines()[1:] if not _PROGRESS.fullmatch(line)]
+    errors = [number for number, line in enumerate(lines) if _ERROR.search(line)]
+    begin = max(0, errors[0] - 2) if errors else -8
+    return lines[begin:][:8]
 
 
 def _line(name: str, value: str) -> str:

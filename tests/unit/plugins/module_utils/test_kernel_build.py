@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.closedloop.mobility.plugins.module_utils import kernel_build
 from ansible_collections.closedloop.mobility.plugins.module_utils.kernel_symbols import Symbol
-from ansible_collections.closedloop.mobility.plugins.module_utils.kernel_tree import Inputs
+from ansible_collections.closedloop.mobility.plugins.module_utils.kernel_tree import Inputs, cause
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError
 
 SYMBOLS = [{"name": "IPV6_MIP6"}, {"name": "XFRM_USER"}, {"name": "INET6_XFRM_MODE_TUNNEL", "dropped_in": "5.2", "because": "folded"}]
@@ -124,3 +124,29 @@ def test_the_base_keeps_its_modules_and_gets_what_its_release_needs() -> None:
     inputs = Inputs(Path("x"), "CONFIG_XFRM_USER=m\n", wanted, {"EXPERT": "y"}, "packages")
     assert inputs.fragment("6.1") == {"IPV6_MIP6": "y", "EXPERT": "y"}
     assert inputs.fragment("4.14") == {"IPV6_MIP6": "y", "EXPERT": "y", "INET6_XFRM_MODE_TUNNEL": "y"}
+
+
+def test_the_cause_of_a_failed_build_is_told_and_not_only_who_gave_up() -> None:
+    said = """
+== completing the configuration: make olddefconfig
+.config:7: error of an earlier step
+
+== compiling and packing: make -j2 bindeb-pkg
+  CC      tools/objtool/str_error_r.o
+  CC      init/main.o
+  usr/gen_initramfs.sh: Cannot open '/none'
+make[5]: *** [usr/Makefile:75: usr/initramfs_data.cpio] Error 1
+make[4]: *** [scripts/Makefile.build:508: usr] Error 2
+  CC [M]  arch/x86/kernel/ptrace.o
+make: *** [Makefile:1711: bindeb-pkg] Error 2
+"""
+    assert cause(said) == [
+        "  usr/gen_initramfs.sh: Cannot open '/none'",
+        "make[5]: *** [usr/Makefile:75: usr/initramfs_data.cpio] Error 1",
+        "make[4]: *** [scripts/Makefile.build:508: usr] Error 2",
+        "make: *** [Makefile:1711: bindeb-pkg] Error 2",
+    ]
+
+
+def test_a_tool_that_failed_without_an_error_is_told_by_its_last_words() -> None:
+    assert cause("\n== unpacking x: tar -x\n" + "".join(f"line {number}\n" for number in range(20))) == [f"line {n}" for n in range(12, 20)]
