@@ -128,7 +128,7 @@ def scenario(folder: Path) -> Check:
 
 
 def molecule() -> list[Check]:
-    scenarios = sorted(file.parent for file in (ROOT / "molecule").glob("*/molecule.yml") if file.parent.name not in BY_HAND)
+    scenarios = sorted(file.parent for file in (ROOT / "molecule").glob("*/molecule.yml"))
     if not scenarios:
         raise SystemExit("molecule/ holds no scenario: nothing would be tested")
     return [scenario(folder) for folder in scenarios]
@@ -149,8 +149,6 @@ def hostile() -> list[Check]:
 STAGES: dict[str, Callable[[], list[Check]]] = {
     stage.__name__: stage for stage in (lint, unit, kernel, daemons, uml, simulation, sanity, molecule, faults, loop_faults, hostile)
 }
-BY_HAND = ("mipv6_kernel",)
-"""Scenarios that have not passed in one run yet: their steps have, one by one. docs/mipv6-kernel.md says which have not."""
 
 
 def results(junit: Iterable[str]) -> list[Path]:
