@@ -124,7 +124,7 @@ class Network:
         """The visited link has a router; the mobile node's address there is its own."""
         self.bed.ip("mn", "address flush dev visited scope global")
         config = self.folder / "radvd.conf"
-        config.write_text(RADVD.format(name="visited", prefix="2001:db8:c::"))
+        config.write_text(RADVD.format(name="visited", prefix="2001:db8:c::", lifetimes=""))
         config.chmod(0o644)
         log = ("-m", "logfile", "-l", str(self.folder / "radvd.log"))
         self.start("r", "radvd", "-n", "-C", str(config), "-p", str(self.folder / "radvd.pid"), *log)
