@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,11 +16,11 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.closedloop.mobility.plugins.module_utils import kept_builds
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -54,14 +53,13 @@ def _program(params: dict[str, Any], check_mode: bool) -> Outcome:
         raise MobilityError(f"name: {name!r} is not the name of a file")
     root = Path(params["cache_directory"], "go")
     place = root / "programs" / _hash(params)
-    before = _found(place)
+    before = kept_builds.found(place)
     if before is None and not check_mode:
-        with _locked(
-            root / "programs"
-        ):  # of two that want the same, one builds; of two that want something else, too: they share all cores
-            if _found(place) is None:
+        # of two that want the same, one builds; of two that want something else, too: they share all cores
+        with kept_builds.locked(root / "programs"):
+            if kept_builds.found(place) is None:
                 _build(params, root, place)
-    found = _found(place)
+    found = kept_builds.found(place)
     after = {"file": str(place / name)} if check_mode else found
     return Outcome(before, before or after, {"file": str(place / name), **(found or {})})
 
@@ -78,25 +76,6 @@ def _hash(params: dict[str, Any]) -> str:
         os.uname().machine,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def _found(place: Path) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads((place / "built.json").read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-
-
-@contextmanager
-def _locked(programs: Path) -> Iterator[None]:
-    try:
-        programs.mkdir(parents=True, exist_ok=True)
-        lock = (programs / "lock").open("w")
-    except OSError as error:
-        raise MobilityError(f"cache_directory: {programs} cannot be made: {error.strerror}; name another one, or run as root") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _build(params: dict[str, Any], root: Path, place: Path) -> None:

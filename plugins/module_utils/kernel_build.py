@@ -10,19 +10,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.closedloop.mobility.plugins.module_utils import kernel_symbols
+from ansible_collections.closedloop.mobility.plugins.module_utils import kept_builds, kernel_symbols
 from ansible_collections.closedloop.mobility.plugins.module_utils.kernel_tree import KINDS, Inputs, Tree
 from ansible_collections.closedloop.mobility.plugins.module_utils.outcome import MobilityError, Outcome
 
@@ -62,13 +60,13 @@ def _kernel(params: dict[str, Any], check_mode: bool) -> Outcome:
     wanted = _hash(digest, inputs)
     root = Path(params["cache_directory"], "kernel")
     place = root / wanted
-    before = _found(place)
+    before = kept_builds.found(place)
     if before is None and not check_mode:
-        with _locked(root):  # of two that want the same, one builds
-            if _found(place) is None:
+        with kept_builds.locked(root):  # of two that want the same, one builds
+            if kept_builds.found(place) is None:
                 _build(inputs, wanted, root, params["space_mib"])
-    after = {"directory": str(place)} if check_mode else _found(place)
-    return Outcome(before, before or after, {"directory": str(place), **(_found(place) or {"files": [], "release": ""})})
+    after = {"directory": str(place)} if check_mode else kept_builds.found(place)
+    return Outcome(before, before or after, {"directory": str(place), **(kept_builds.found(place) or {"files": [], "release": ""})})
 
 
 def _digest(source: Path, expected: str | None) -> str:
@@ -110,25 +108,6 @@ def _hash(digest: str, inputs: Inputs) -> str:
         compiler.stdout.strip(),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def _found(place: Path) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads((place / "built.json").read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = (root / "lock").open("w")
-    except OSError as error:
-        raise MobilityError(f"cache_directory: {root} cannot be made: {error.strerror}; name another one, or run as root") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _build(inputs: Inputs, wanted: str, root: Path, space_mib: int) -> None:
